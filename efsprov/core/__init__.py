@@ -1,0 +1,1 @@
+"""What efsprov decides: pure functions and data; no files, no network, no clock."""
