@@ -1,0 +1,58 @@
+"""The file list of a release: what is in it, to the byte, one line a file."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote
+
+from efsprov.core.errors import IntegrityError
+
+NAME: Final = "files.list"
+_LINE = re.compile(r"([0-9a-f]{64}) ([0-7]{3}) (\d+) (\S.*)")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FileEntry:
+    """One regular file: ``path`` relative to its tree ('/' between the parts), ``size`` in bytes, ``mode`` bits."""
+
+    path: str
+    size: int
+    sha256: str
+    mode: int = 0o644
+
+
+def dump(entries: Iterable[FileEntry]) -> str:
+    """Write entries, sorted by path, as lines `SHA256 MODE SIZE PATH`; '%' and control characters are %-escaped."""
+    return "".join(f"{e.sha256} {e.mode:03o} {e.size} {_escape(e.path)}\n" for e in sorted(entries))
+
+
+def parse(text: str, *, where: str) -> tuple[FileEntry, ...]:
+    """Read what ``dump`` wrote; raises ``IntegrityError`` naming ``where`` and the line that is not of its form."""
+    entries = []
+    for number, line in enumerate(text.split("\n")[:-1] if text.endswith("\n") else text.split("\n"), 1):
+        match = _LINE.fullmatch(line)
+        path = unquote(match[4], errors="surrogateescape") if match else ""
+        if match is None or not is_inside(path):
+            raise IntegrityError(
+                f"{where}, line {number}: not a file entry: {line[:80]!r}.",
+                hint="The release is damaged: `efsprov verify` tells more; roll back or sync again.",
+            )
+        entries.append(FileEntry(path, int(match[3]), match[1], int(match[2], 8)))
+    return tuple(entries)
+
+
+def is_inside(path: str) -> bool:
+    """Tell whether a relative path stays in its tree and is written the one normal way."""
+    return bool(path) and "\0" not in path and all(part not in {"", ".", ".."} for part in path.split("/"))
+
+
+def digest(text: str) -> str:
+    """Return the SHA-256 of a text in UTF-8, in hex."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _escape(path: str) -> str:
+    escaped = re.sub(r"[%\x00-\x1f\x7f]", lambda m: f"%{ord(m[0]):02X}", path)
+    return re.sub(r"^ | $", "%20", escaped)
