@@ -1,0 +1,71 @@
+"""Importing this puts the current release of a channel on ``sys.path`` and keeps to it until the process ends.
+
+    import efsprov.bootstrap
+    import tensorflow
+
+The environment says what: EFSPROV_ROOT, EFSPROV_CHANNEL (several with commas between), EFSPROV_RELEASE (pins),
+EFSPROV_TARGET. `BootstrapError` is raised where that names nothing usable. Never writes, needs no network and only the
+standard library of CPython 3.9 to 3.14.
+"""
+
+import os
+import sys
+
+from efsprov.bootstrap._pin import (
+    BootstrapError,
+    Release,
+    channels_of,
+    pin_channel,
+    pin_model,
+    pins_of,
+    root_of,
+    targets_of,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["BootstrapError", "Release", "model", "releases"]
+
+_root = root_of(os.environ)
+_channels = channels_of(os.environ, _root)
+_pins = pins_of(os.environ, _channels)
+_models: "dict[str, str]" = {}
+
+
+def model(name: str) -> str:
+    """Directory of the current release of model NAME; the same for the life of the process.
+
+    >>> weights = efsprov.bootstrap.model("resnet50") + "/model.safetensors"  # doctest: +SKIP
+    """
+    if name not in _models:
+        _models.setdefault(name, pin_model(_root, name, _pins.get(f"models/{name}")))  # atomic: one thread's find wins
+    return _models[name]
+
+
+def _pin_all() -> "Mapping[str, Release]":
+    targets = targets_of(os.environ) if _channels else ()
+    return type(vars(type))({name: pin_channel(_root, name, targets, _pins.get(name)) for name in _channels})
+
+
+def _put_on_path() -> None:
+    """Insert the releases' folders after the program's own folder and before everything else.
+
+    What the handler brings wins over a release; a release wins over what a Lambda runtime and its layers bundle
+    (/var/runtime has a boto3 of its own), because it was proven to import with nothing else on the path.
+    """
+    task_root = os.environ.get("LAMBDA_TASK_ROOT")
+    if task_root in sys.path:
+        at = sys.path.index(task_root) + 1
+    else:
+        # Without -I and -P, sys.path[0] is the script's or the current directory (documentation of sys.path).
+        at = 0 if sys.flags.isolated or getattr(sys.flags, "safe_path", False) else min(1, len(sys.path))
+    missing = [release.site for release in releases.values() if release.site not in sys.path]
+    sys.path[at:at] = missing
+
+
+releases: "Mapping[str, Release]" = _pin_all()
+"""What was pinned: {channel: `Release`}, in the order in which they are on ``sys.path``."""
+
+_put_on_path()
