@@ -1,0 +1,32 @@
+"""What a running pipeline tells: one event a line of JSON when it runs elsewhere, a progress display when here."""
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Step = Literal[
+    "resolve", "gate", "launch", "fetch", "stage", "check", "compile", "smoke", "index", "copy", "publish", "activate"
+]
+
+
+class Event(BaseModel):
+    """One report of one step.
+
+    ``state``: a step starts, goes on (``done`` of ``total``), ends (``seconds`` it took), or has something to say
+    (note, warning). ``done`` and ``total`` count ``unit``; ``total`` 0 means that it is not known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    step: Step
+    state: Literal["started", "progress", "finished", "note", "warning"]
+    message: str = ""
+    done: int = 0
+    total: int = 0
+    unit: Literal["bytes", "files"] = "bytes"
+    seconds: float = 0.0
+
+
+Emit = Callable[[Event], None]
+SILENT: Final[Emit] = lambda event: None  # noqa: E731, ARG005

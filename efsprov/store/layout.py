@@ -1,0 +1,253 @@
+"""The root and its folders: where everything lies, and whether this efsprov may touch it."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from efsprov.core.channel_name import check_channel_name
+from efsprov.core.errors import IntegrityError, NotFoundError, RootError
+from efsprov.core.release_id import is_release_id
+from efsprov.store.fileops import FileOps
+from efsprov.store.oserrors import reported
+from efsprov.store.writer import Writer
+
+FORMAT: Final = 1
+FORMAT_FILE: Final = "efsprov.json"
+Kind = Literal["deps", "model"]
+_FOLDERS: dict[Kind, str] = {"deps": "deps", "model": "models"}
+_PAYLOADS: dict[Kind, str] = {"deps": "site", "model": "files"}
+
+
+@dataclass(frozen=True)
+class Root:
+    """A directory that holds, or will hold, channels. ``path`` is absolute; it need not exist yet."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path, *, writing: bool = False) -> "Root":
+        """Look at ``path`` and refuse, with ``RootError``, what cannot be a root; changes nothing.
+
+        When ``writing``, a root that does not exist yet is fine as long as its parent does.
+        """
+        with reported("Looking for the root", path):
+            absolute = Path(os.path.abspath(path))
+            if absolute == Path("/"):
+                raise RootError("The root must not be '/'.", hint="Name the mounted file system: --root /mnt/efs.")
+            if not absolute.is_dir():
+                _refuse_no_directory(absolute, writing=writing)
+                return cls(absolute)
+            if writing and not os.access(absolute, os.W_OK | os.X_OK):
+                raise RootError(
+                    f"The root {absolute} cannot be written to.",
+                    hint="Mount it read-write, or run as a user who may write there "
+                    "(on EFS: the access point's uid and ClientWrite in the policy).",
+                )
+            _check_format(absolute / FORMAT_FILE)
+        return cls(absolute)
+
+    def channel(self, name: str, target: str = "", *, kind: Kind = "deps", writer: Writer | None = None) -> "Channel":
+        """Return the channel ``name`` for ``target`` (models have none), whether it exists or not."""
+        check_channel_name(name, what="channel" if kind == "deps" else "model")
+        folder = self.path / _FOLDERS[kind] / name
+        return Channel(self, folder / target if target else folder, name, target, kind, writer or Writer())
+
+    def channels(self, *, kind: Kind = "deps", writer: Writer | None = None) -> tuple["Channel", ...]:
+        """Return the channels that exist, by name and target."""
+        with reported("Listing the channels", self.path):
+            names = _folders(self.path / _FOLDERS[kind])
+            pairs = [(n, t) for n in names for t in ([""] if kind == "model" else _folders(self.path / "deps" / n))]
+        found = (self.channel(name, target, kind=kind, writer=writer) for name, target in pairs)
+        return tuple(c for c in found if c.exists)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """The folders of one channel; what happens in them is in ``journal``, ``current``, ``publish`` and ``verify``."""
+
+    root: Root
+    path: Path
+    name: str
+    target: str
+    kind: Kind
+    writer: Writer = field(repr=False, compare=False)
+
+    @property
+    def ops(self) -> FileOps:
+        return self.writer.ops
+
+    @property
+    def label(self) -> str:
+        """How messages name the channel: `tensorflow (python3.11-x86_64)`."""
+        return f"{self.name} ({self.target})" if self.target else f"model {self.name}"
+
+    @property
+    def exists(self) -> bool:
+        return self.journal.is_dir()
+
+    @property
+    def payload(self) -> str:
+        """The folder of a release that users see: `site` for dependencies, `files` for models."""
+        return _PAYLOADS[self.kind]
+
+    @property
+    def current(self) -> Path:
+        return self.path / "current"
+
+    @property
+    def releases(self) -> Path:
+        return self.path / "releases"
+
+    @property
+    def staging(self) -> Path:
+        return self.path / "staging"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal"
+
+    @property
+    def trash(self) -> Path:
+        return self.path / "trash"
+
+    def release_path(self, release: str) -> Path:
+        return self.releases / release
+
+    def release_ids(self) -> tuple[str, ...]:
+        """Return the ids of the release folders that lie there, oldest first."""
+        with reported("Listing the releases", self.releases):
+            return tuple(sorted(name for name in _folders(self.releases) if is_release_id(name)))
+
+    def require(self) -> None:
+        """Raise ``NotFoundError``, naming the channels that exist, when this one does not."""
+        if self.exists:
+            return
+        others = [c.label for c in self.root.channels(kind=self.kind)]
+        raise NotFoundError(
+            f"There is no channel {self.label} in {self.root.path}.",
+            hint=f"There is: {', '.join(others)}." if others else "The root holds none yet: `efsprov sync` makes one.",
+        )
+
+    def make_folders(self) -> "Made":
+        """Make the folders that are missing; the answer can take them away again, as long as they are empty."""
+        made = Made()
+        try:
+            with reported("Making the channel's folders", self.path):
+                self._make_folders(made)
+        except BaseException:
+            made.take_away()
+            raise
+        return made
+
+    def _make_folders(self, made: "Made") -> None:
+        ops, format_file = self.ops, self.root.path / FORMAT_FILE
+        inside = self.path.relative_to(self.root.path)
+        if make_directory(ops, self.root.path):
+            made.undo.append((ops.rmdir, self.root.path))
+        if not format_file.exists():
+            write_atomically(ops, format_file, json.dumps({"format": FORMAT}).encode() + b"\n", self.writer.new_tx())
+            made.undo.append((ops.unlink, format_file))
+        above = [self.root.path / part for part in (*reversed(inside.parents), inside)]
+        for folder in [*above, self.releases, self.staging, self.journal, self.trash]:
+            if make_directory(ops, folder):
+                made.undo.append((ops.rmdir, folder))
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a run added to the root's skeleton: how to take each piece away, in the order in which it was made."""
+
+    undo: list[tuple[Callable[[str], None], Path]] = field(default_factory=list)
+
+    def take_away(self) -> None:
+        """Remove it all, last first, up to the first piece that somebody uses meanwhile."""
+        for remove, path in reversed(self.undo):
+            try:
+                remove(str(path))
+            except FileNotFoundError:
+                continue
+            except OSError:
+                break  # not empty: somebody else uses it, and so everything above it
+
+
+def make_directory(ops: FileOps, path: Path) -> bool:
+    """Make one directory; False where it is there already (or is ours, and only the reply was lost)."""
+    if path.is_dir():
+        return False
+    try:
+        ops.mkdir(str(path))
+    except OSError:
+        if not path.is_dir():
+            raise
+    return True
+
+
+def _refuse_no_directory(path: Path, *, writing: bool) -> None:
+    if path.is_symlink() and not path.exists():
+        raise RootError(
+            f"The root {path} is a link to {os.readlink(path)}, which does not exist.",
+            hint="Mend the link, or name the mounted file system with --root.",
+        )
+    if path.exists():
+        raise RootError(f"The root {path} is not a directory.", hint="Name a directory with --root.")
+    if not writing or not path.parent.is_dir():
+        raise RootError(
+            f"The root {path} does not exist.",
+            hint="Is the file system mounted? `efsprov sync --root DIR` makes DIR itself, not the folders above it.",
+        )
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise RootError(
+            f"The root {path} cannot be made: {path.parent} cannot be written to.", hint="Name another root."
+        )
+
+
+def _check_format(file: Path) -> None:
+    try:
+        text = file.read_text("utf-8")
+    except FileNotFoundError:
+        return
+    try:
+        found = json.loads(text)["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(
+            f"{file} is damaged: {text[:60]!r}.",
+            hint=f'Nothing was changed. It should read {{"format": {FORMAT}}}; restore it if this is an efsprov root.',
+        ) from error
+    if found != FORMAT:
+        raise RootError(
+            f"The root {file.parent} is of format {found}; this efsprov knows format {FORMAT}.",
+            hint="A newer efsprov wrote it: upgrade this one (`pip install --upgrade efsprov`).",
+        )
+
+
+def write_file(ops: FileOps, path: Path, content: bytes) -> None:
+    """Write a small file whole and to stable storage. Not atomic: for files that nobody reads before a later rename."""
+    fd = ops.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[ops.write(fd, view) :]
+        ops.fsync(fd)
+    finally:
+        ops.close(fd)
+
+
+def write_atomically(ops: FileOps, path: Path, content: bytes, tx: str) -> None:
+    """Put a small file in place in one step, over what may be there."""
+    beside = path.with_name(f"{path.name}.{tx}")
+    write_file(ops, beside, content)
+    try:
+        ops.rename(str(beside), str(path))
+    except OSError:
+        if beside.exists() or path.read_bytes() != content:  # else the rename happened and its reply was lost
+            raise
+
+
+def _folders(path: Path) -> list[str]:
+    try:
+        return sorted(e.name for e in os.scandir(path) if e.is_dir(follow_symlinks=False) and e.name[0] != ".")
+    except FileNotFoundError:
+        return []

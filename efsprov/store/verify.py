@@ -1,0 +1,185 @@
+"""Whether what lies on the root is what its manifests and its journal say."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from efsprov.core import filelist
+from efsprov.core import manifest as manifests
+from efsprov.core.errors import EfsprovError, IntegrityError, NotFoundError
+from efsprov.core.filelist import FileEntry
+from efsprov.core.history import State
+from efsprov.core.manifest import Manifest
+from efsprov.store.current import read_current
+from efsprov.store.journal import read_state
+from efsprov.store.layout import Channel
+from efsprov.store.oserrors import reported
+
+_OWN = {manifests.NAME, filelist.NAME}
+_CHUNK = 1 << 20  # one NFS READ at rsize=1048576
+_THREADS = 16  # a look-up is a round trip: they overlap
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be. ``path`` is relative to the channel; ``problem`` completes 'PATH ...'."""
+
+    path: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.problem}"
+
+
+def read_manifest(channel: Channel, release: str) -> Manifest:
+    """Return a release's manifest; raises ``NotFoundError`` or ``IntegrityError``."""
+    path = channel.release_path(release) / manifests.NAME
+    with reported("Reading the manifest", path):
+        if not channel.release_path(release).is_dir():
+            raise NotFoundError(
+                f"There is no release {release} in {channel.label}.",
+                hint="`efsprov list` shows the releases that there are.",
+            )
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
+            raise IntegrityError(
+                f"{path} is missing.", hint="The release is damaged: roll back, or sync again."
+            ) from None
+    return manifests.parse(text, where=str(path))
+
+
+def read_files(channel: Channel, release: str, manifest: Manifest) -> tuple[FileEntry, ...]:
+    """Return a release's file list, held against the digest in its manifest; raises ``IntegrityError``."""
+    path = channel.release_path(release) / filelist.NAME
+    with reported("Reading the file list", path):
+        text = path.read_bytes().decode("utf-8", "surrogateescape") if path.exists() else ""
+    if filelist.digest(text) != manifest.files_sha256:
+        raise IntegrityError(
+            f"{path} is not the file list that the manifest names.",
+            hint="The release is damaged: roll back, or sync again.",
+        )
+    return filelist.parse(text, where=str(path))
+
+
+def quick_check(channel: Channel, release: str) -> tuple[str, ...]:
+    """Hold names, types and sizes of a release against its file list; return what is wrong, in words."""
+    return tuple(str(finding) for finding in check_release(channel, release, full=False))
+
+
+def check_release(
+    channel: Channel, release: str, *, full: bool, progress: Callable[[int, int], None] | None = None
+) -> tuple[Finding, ...]:
+    """Check one release; ``full`` reads and hashes every file. ``progress`` gets (bytes done, bytes in all)."""
+    where = f"releases/{release}"
+    try:
+        manifest = read_manifest(channel, release)
+        files = read_files(channel, release, manifest)
+    except EfsprovError as error:
+        return (Finding(where, f"is damaged: {error.message}"),)
+    path = channel.release_path(release)
+    findings = []
+    if manifest.id != release:
+        findings.append(Finding(where, f"holds the manifest of {manifest.id}"))
+    with reported("Checking the release", path):
+        present = dict(_walk(path))
+        findings += [
+            Finding(f"{where}/{name}", "is not in the manifest")
+            for name in present.keys() - _OWN - {f.path for f in files}
+        ]
+        sound = []
+        for entry in files:
+            problem = _wrong_stat(present.get(entry.path), entry)
+            if problem:
+                findings.append(Finding(f"{where}/{entry.path}", problem))
+            else:
+                sound.append(entry)
+        if full:
+            findings += _wrong_hashes(path, where, sound, progress)
+    return tuple(sorted(findings, key=str))
+
+
+def check_channel(channel: Channel, state: State | None = None) -> tuple[Finding, ...]:
+    """Hold journal, folders and `current` against each other; return what a repair would put right or a reader lacks."""
+    state = state or read_state(channel)
+    findings, present = [], set(channel.release_ids())
+    known = {release.id for release in state.live}
+    findings += [Finding(f"releases/{r}", "is in the journal, but not there") for r in sorted(known - present)]
+    findings += [Finding(f"releases/{r}", "is there, but not in the journal") for r in sorted(present - known)]
+    try:
+        projected = read_current(channel)
+    except IntegrityError as error:
+        findings.append(Finding("current", f"is broken: {error.message}"))
+    else:
+        if projected != state.current:
+            findings.append(Finding("current", f"names {projected}, the journal's last activation {state.current}"))
+    with reported("Checking the channel", channel.path):
+        for folder, what in (
+            (channel.staging, "was left by a sync that was killed"),
+            (channel.trash, "waits to be removed"),
+        ):
+            findings += (
+                [Finding(f"{folder.name}/{name}", what) for name in sorted(os.listdir(folder))]
+                if folder.is_dir()
+                else []
+            )
+    return tuple(findings)
+
+
+def _walk(top: Path, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
+    """Yield (relative path, lstat) of all that is no folder, listing folders in parallel level by level."""
+    level = [prefix]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        while level:
+            below: list[str] = []
+            for folder, entries in pool.map(lambda p: (p, _scan(top / p)), level):
+                for name, status in entries:
+                    path = f"{folder}/{name}" if folder else name
+                    if stat.S_ISDIR(status.st_mode):
+                        below.append(path)
+                    else:
+                        yield path, status
+            level = below
+
+
+def _scan(folder: Path) -> list[tuple[str, os.stat_result]]:
+    with os.scandir(folder) as entries:
+        return [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+
+
+def _wrong_stat(status: os.stat_result | None, entry: FileEntry) -> str:
+    if status is None:
+        return "is missing"
+    if not stat.S_ISREG(status.st_mode):
+        return "is not a regular file"
+    if status.st_size != entry.size:
+        return f"has {status.st_size} bytes instead of {entry.size}"
+    return ""
+
+
+def _wrong_hashes(
+    path: Path, where: str, files: list[FileEntry], progress: Callable[[int, int], None] | None
+) -> list[Finding]:
+    total, done, findings = sum(f.size for f in files), 0, []
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for entry, found in zip(files, pool.map(lambda f: sha256_of(path / f.path), files), strict=True):
+            done += entry.size
+            if progress:
+                progress(done, total)
+            if found != entry.sha256:
+                findings.append(Finding(f"{where}/{entry.path}", "has other content than its SHA-256 says"))
+    return findings
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex, read in chunks of 1 MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        buffer = memoryview(bytearray(min(_CHUNK, max(1, os.fstat(file.fileno()).st_size))))
+        while n := file.readinto(buffer):
+            digest.update(buffer[:n])
+    return digest.hexdigest()
