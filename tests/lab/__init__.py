@@ -1,0 +1,25 @@
+"""A real NFSv4.1 server and two real Linux clients in a User-Mode Linux guest: `with Guest() as guest: guest.run("a", ...)`."""
+
+from tests.lab.availability import require, why_not
+from tests.lab.errors import BootError, GuestDiedError, LabError, LabTimeoutError
+from tests.lab.guest import EXPORT, MOUNT_OPTIONS, MOUNTS, Completed, Guest, Process
+from tests.lab.mountstats import Rpcs
+from tests.lab.oneshot import Outcome, run_once
+
+__all__ = [
+    "EXPORT",
+    "MOUNTS",
+    "MOUNT_OPTIONS",
+    "BootError",
+    "Completed",
+    "Guest",
+    "GuestDiedError",
+    "LabError",
+    "LabTimeoutError",
+    "Outcome",
+    "Process",
+    "Rpcs",
+    "require",
+    "run_once",
+    "why_not",
+]

@@ -1,0 +1,47 @@
+"""Whether the lab can run on this machine."""
+
+import os
+import platform
+import shutil
+from pathlib import Path
+
+# what a missing tool is to be installed from (Debian's names)
+_TOOLS = {
+    "linux.uml": "user-mode-linux",
+    "ganesha.nfsd": "nfs-ganesha",
+    "mount.nfs4": "nfs-common",
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "modprobe": "kmod",
+    "nsenter": "util-linux",
+    "mkfs.ext4": "e2fsprogs",
+}
+_FILES = {"/usr/lib/*/ganesha/libfsalvfs.so": "nfs-ganesha-vfs", "/usr/lib/uml/modules/*": "user-mode-linux"}
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def tool(name: str) -> str | None:
+    """The path of a system tool, also of one that a user's PATH leaves out."""
+    return shutil.which(name, path=_PATH)
+
+
+def why_not() -> str | None:
+    """The reason why the lab cannot run here, or None when it can."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        return f"the NFS lab needs Linux on x86_64, this is {platform.system()} on {platform.machine()}"
+    missing = {package for name, package in _TOOLS.items() if tool(name) is None}
+    missing |= {package for pattern, package in _FILES.items() if not any(Path("/").glob(pattern[1:]))}
+    if missing:
+        return f"the NFS lab needs the packages {' '.join(sorted(missing))} (`make lab-packages` installs them)"
+    return None
+
+
+def require() -> None:
+    """Skip the running test with the reason where the lab cannot run; fail it where CI=true promises that it can."""
+    import pytest
+
+    if (reason := why_not()) is None:
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI=true, so the lab has to run: {reason}")
+    pytest.skip(reason)

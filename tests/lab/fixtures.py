@@ -1,0 +1,47 @@
+"""Pytest's way to the lab: the fixture `nfs_guest`."""
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.availability import require
+from tests.lab.guest import Guest
+
+
+class SharedGuest:
+    """One guest for all tests of a pytest process: booted when first asked for, and again when it died."""
+
+    def __init__(self) -> None:
+        self._guest: Guest | None = None
+        self._cleanup = contextlib.ExitStack()
+
+    def get(self) -> Guest:
+        """The guest, alive."""
+        if self._guest is None or not self._guest.alive:
+            self.close()
+            self._guest = self._cleanup.enter_context(Guest())
+        return self._guest
+
+    def close(self) -> None:
+        """End it; the next `get` boots again. For a test that needs a guest of its own: there is one place a machine."""
+        self._cleanup.close()
+        self._guest = None
+
+
+@pytest.fixture(scope="session")
+def shared_guest() -> Iterator[SharedGuest]:
+    """The holder of the guest that the tests of this process share; skips, or fails with CI=true, where none can run."""
+    require()
+    shared = SharedGuest()
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def nfs_guest(shared_guest: SharedGuest) -> Iterator[Guest]:
+    """The shared guest, put right after the test: no faults, no delay, no programs, an empty export, cold clients."""
+    guest = shared_guest.get()
+    yield guest
+    if guest.alive:
+        guest.reset()

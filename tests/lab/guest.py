@@ -1,0 +1,381 @@
+"""The lab's guest as the host sees it: programs on two NFS clients and a server, and what can befall them."""
+
+import contextlib
+import itertools
+import json
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from tests.lab.errors import BootError, GuestDiedError, LabError, LabTimeoutError
+from tests.lab.machine import Hardware, Machine, machine
+from tests.lab.mountstats import Rpcs
+
+Client = Literal["a", "b"]
+Where = Literal["a", "b", "server"]
+
+# What AWS tells users of EFS to mount with.
+MOUNT_OPTIONS = "nfsvers=4.1,rsize=1048576,wsize=1048576,hard,timeo=600,retrans=2,noresvport"
+EXPORT = "/mnt/export"
+MOUNTS: Mapping[Client, str] = {"a": "/mnt/a", "b": "/mnt/b"}
+
+_BOOT_SECONDS = 120.0
+_REQUEST_SECONDS = 90.0
+_PROGRAM_SECONDS = 120.0
+_PATH = "/run/lab:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A program that ended: what it wrote, and its exit code (negative: the signal that killed it)."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: str
+    stderr: str
+
+    def checked(self) -> Self:
+        """Itself if the program succeeded; raises LabError with what it wrote if not."""
+        if self.code:
+            raise LabError(f"{' '.join(self.argv)} exited with {self.code}\n{self.stdout}{self.stderr}")
+        return self
+
+
+class Process:
+    """A program that runs in the guest."""
+
+    def __init__(self, guest: "Guest", job: str, argv: tuple[str, ...], stdout: Path, stderr: Path) -> None:
+        self._guest = guest
+        self._job = job
+        self._argv = argv
+        self._stdout, self._stderr = stdout, stderr
+        self._ended = threading.Event()
+        self._code: int | None = None
+        self._overran = False
+        self.pid = 0
+
+    @property
+    def stdout(self) -> str:
+        """What it has written to standard output so far."""
+        return self._stdout.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        """What it has written to standard error so far."""
+        return self._stderr.read_text(encoding="utf-8", errors="replace")
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs."""
+        return self._code
+
+    def wait(self, timeout: float = _PROGRAM_SECONDS) -> Completed:
+        """Wait for its end; raises LabTimeoutError (the program goes on) or GuestDiedError."""
+        if not self._ended.wait(timeout):
+            raise LabTimeoutError(f"{' '.join(self._argv)} still runs after {timeout} s\n{self.stdout}{self.stderr}")
+        if self._overran:
+            raise LabTimeoutError(f"{' '.join(self._argv)} was killed, its time was up\n{self.stdout}{self.stderr}")
+        if self._code is None:
+            raise self._guest.death(" ".join(self._argv))
+        return Completed(self._argv, self._code, self.stdout, self.stderr)
+
+    def wait_for(self, text: str, timeout: float = _PROGRAM_SECONDS) -> str:
+        """Wait until its standard output holds ``text`` and return the output; raises LabError if it ends before."""
+        deadline = time.monotonic() + timeout
+        while True:
+            ended = self._ended.is_set()  # asked before the output is read, or the last words were lost
+            if text in (output := self.stdout):
+                return output
+            if ended:
+                raise LabError(f"{' '.join(self._argv)} ended without {text!r}\n{output}{self.stderr}")
+            if time.monotonic() > deadline:
+                raise LabTimeoutError(f"{' '.join(self._argv)}: no {text!r} in {timeout} s\n{output}{self.stderr}")
+            time.sleep(0.02)
+
+    def write(self, text: str) -> None:
+        """Write to its standard input."""
+        self._guest.request("write", job=self._job, text=text)
+
+    def close_input(self) -> None:
+        """End of file on its standard input."""
+        self._guest.request("close_input", job=self._job)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to it and its children."""
+        self._guest.request("signal", job=self._job, signal=int(number))
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+    def ended(self, code: int | None, *, overran: bool = False) -> None:
+        """Called by the guest when the program, or the guest itself, is gone."""
+        self._code, self._overran = code, overran
+        self._ended.set()
+
+
+class Guest:
+    """A booted guest; a context manager, gone without a trace when it is left.
+
+    Clients "a" and "b" mount the same export at ``MOUNTS``, "server" sees it as a local folder at ``EXPORT``. The guest's
+    root is the host's file system, so checkouts, interpreters and temporary folders are there under their usual paths.
+    """
+
+    def __init__(
+        self,
+        *,
+        delay_ms: float = 0,
+        seed: str | Path | None = None,
+        memory_mb: int = 2048,
+        disk_gb: int = 8,
+        mount_options: str = MOUNT_OPTIONS,
+        lease_seconds: int = 20,
+        seconds: float = 3600,
+    ) -> None:
+        self._hardware = Hardware(memory_mb, disk_gb, None if seed is None else Path(seed))
+        self._config = {"delay_ms": delay_ms, "mount_options": mount_options, "lease_seconds": lease_seconds}
+        self._mount_options = mount_options
+        self._limit = seconds
+        self._cleanup = contextlib.ExitStack()
+        self._machine: Machine | None = None
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, queue.SimpleQueue[Mapping[str, Any]]] = {}
+        self._processes: dict[str, Process] = {}
+        self._writing = threading.Lock()
+        self._changing = threading.Lock()
+        self._boot_outcome: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
+        self._gone = threading.Event()
+        self._reason = "it was not booted"
+
+    def __enter__(self) -> Self:
+        """Boot; raises BootError with the console's last lines."""
+        with contextlib.ExitStack() as cleanup:
+            self._machine = cleanup.enter_context(machine(self._hardware, self._config))
+            self._reason = "it ended by itself"
+            cleanup.callback(self._gone.set)
+            reader = threading.Thread(target=self._read, args=(self._machine,), daemon=True)
+            reader.start()
+            try:
+                outcome = self._boot_outcome.get(timeout=_BOOT_SECONDS)
+            except queue.Empty:
+                outcome = {"event": "failed", "message": f"nothing heard from it in {_BOOT_SECONDS:.0f} s"}
+            if outcome["event"] != "ready":
+                raise BootError(f"the guest did not boot: {outcome['message']}\n{self._machine.console_tail()}")
+            self._machine.image.unlink()  # it is open in the guest; the name would outlive a killed host process
+            watchdog = threading.Timer(self._limit, self._give_up)
+            watchdog.daemon = True
+            watchdog.start()
+            cleanup.callback(watchdog.cancel)
+            self._cleanup = cleanup.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill the guest and remove its files; nothing happens the second time."""
+        if not self._gone.is_set():
+            self._reason = "it was closed"
+        self._cleanup.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the guest answers requests."""
+        return self._machine is not None and not self._gone.is_set()
+
+    @property
+    def results(self) -> Path:
+        """A folder on the host, $RESULTS in the guest; what is to be kept has to be copied before the guest closes."""
+        return self._running_machine().folder / "results"
+
+    def run(
+        self,
+        where: Where,
+        argv: Sequence[str | os.PathLike[str]],
+        *,
+        env: Mapping[str, str] | None = None,
+        input: str | bytes = "",  # noqa: A002 (subprocess's word)
+        cwd: str | Path = "/",
+        timeout: float = _PROGRAM_SECONDS,
+        check: bool = False,
+    ) -> Completed:
+        """Run a program to its end on client "a", "b" or the "server".
+
+        Its environment is the lab's ($A, $B, $EXPORT, $MOUNT, $RESULTS, PATH with the lab's commands) and ``env``.
+        Raises LabTimeoutError when it had to be killed after ``timeout`` seconds, LabError when it cannot start, and
+        with ``check`` when it fails.
+        """
+        process = self._start(where, argv, env, cwd, given=input, limit=timeout)
+        done = process.wait(timeout + _REQUEST_SECONDS)
+        return done.checked() if check else done
+
+    def start(
+        self,
+        where: Where,
+        argv: Sequence[str | os.PathLike[str]],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | Path = "/",
+    ) -> Process:
+        """Start a program as `run` does and return while it runs; its standard input is a pipe."""
+        return self._start(where, argv, env, cwd, given=None, limit=None)
+
+    def kill_programs(self) -> None:
+        """SIGKILL whatever `run` and `start` have running, and wait until it is gone."""
+        self.request("kill_jobs")
+        for process in list(self._processes.values()):
+            with contextlib.suppress(LabError):
+                process.wait(_REQUEST_SECONDS)
+
+    def rpcs(self, client: Client) -> Rpcs:
+        """The RPCs that a client has sent since its (re)mount."""
+        return Rpcs.from_json(self.request("rpcs", client=client))
+
+    def remount(self, client: Client, options: str | None = None) -> None:
+        """Mount again: cold caches, counters at zero. ``options`` replace the guest's mount options until the next call."""
+        self.request("remount", client=client, options=options or self._mount_options)
+
+    def set_delay(self, milliseconds: float) -> None:
+        """Make every round trip of both clients that much longer, from now on."""
+        self.request("delay", milliseconds=milliseconds)
+
+    def drop_caches(self) -> None:
+        """Empty the page, directory and inode caches of clients and server, which share one kernel."""
+        self.request("drop_caches")
+
+    def reset(self) -> None:
+        """Back to the state after boot, except that the export is empty."""
+        self.kill_programs()
+        self.set_delay(0)
+        self.run("server", ["find", EXPORT, "-mindepth", "1", "-delete"], check=True)
+        for client in MOUNTS:
+            self.remount(client)
+
+    def request(self, request: str, *, timeout: float = _REQUEST_SECONDS, **arguments: Any) -> Any:
+        """Ask the agent in the guest; raises LabError with its reason, LabTimeoutError or GuestDiedError."""
+        running = self._running_machine()
+        number = next(self._numbers)
+        answer: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
+        with self._changing:
+            self._answers[number] = answer
+        if self._gone.is_set():
+            raise self.death(request)
+        line = json.dumps({"id": number, "request": request, **arguments}).encode() + b"\n"
+        try:
+            with self._writing:
+                running.line.sendall(line)
+            got = answer.get(timeout=timeout)
+        except OSError as error:
+            raise self.death(request) from error
+        except queue.Empty:
+            raise LabTimeoutError(f"the guest did not answer {request!r} within {timeout} s") from None
+        finally:
+            with self._changing:
+                self._answers.pop(number, None)
+        if "gone" in got:
+            raise self.death(request)
+        if "error" in got:
+            raise LabError(got["error"])
+        return got["result"]
+
+    def death(self, during: str) -> GuestDiedError:
+        """The error that says why the guest is gone."""
+        tail = self._machine.console_tail() if self._machine and self._machine.folder.exists() else ""
+        return GuestDiedError(f"the guest is gone ({self._reason}) during: {during}\n{tail}")
+
+    def _start(
+        self,
+        where: Where,
+        argv: Sequence[str | os.PathLike[str]],
+        env: Mapping[str, str] | None,
+        cwd: str | Path,
+        *,
+        given: str | bytes | None,
+        limit: float | None,
+    ) -> Process:
+        jobs = self._running_machine().folder / "jobs"
+        job = f"{next(self._numbers)}"
+        words = tuple(os.fspath(word) for word in argv)
+        stdin, stdout, stderr = (jobs / f"{job}.{name}" for name in ("in", "out", "err"))
+        if given is not None:
+            stdin.write_bytes(given.encode() if isinstance(given, str) else given)
+        stdout.touch()
+        stderr.touch()
+        process = Process(self, job, words, stdout, stderr)
+        with self._changing:
+            self._processes[job] = process
+        try:
+            started = self.request(
+                "start",
+                job=job,
+                where=where,
+                argv=words,
+                environment={**self._environment(where), **(env or {})},
+                folder=str(cwd),
+                stdin=None if given is None else str(stdin),
+                stdout=str(stdout),
+                stderr=str(stderr),
+                limit_seconds=limit,
+            )
+        except LabError:
+            with self._changing:
+                self._processes.pop(job, None)
+            raise
+        process.pid = started["pid"]
+        return process
+
+    def _environment(self, where: Where) -> dict[str, str]:
+        return {
+            "PATH": _PATH,
+            "HOME": "/run/home",
+            "TMPDIR": "/run/tmp",
+            "LANG": "C.UTF-8",
+            "PYTHONDONTWRITEBYTECODE": "1",  # the interpreters and checkouts are the host's
+            "A": MOUNTS["a"],
+            "B": MOUNTS["b"],
+            "EXPORT": EXPORT,
+            "MOUNT": EXPORT if where == "server" else MOUNTS[where],
+            "RESULTS": str(self.results),
+        }
+
+    def _running_machine(self) -> Machine:
+        if self._machine is None or self._gone.is_set():
+            raise self.death("a request")
+        return self._machine
+
+    def _give_up(self) -> None:
+        self._reason = f"its {self._limit:.0f} s were up"
+        if self._machine is not None:
+            self._machine.kill()
+
+    def _read(self, running: Machine) -> None:
+        """Hand on what the guest sends, until its line breaks."""
+        with contextlib.suppress(OSError), running.line.makefile("rb") as lines:
+            while line := lines.readline():
+                self._dispatch(json.loads(line))
+        self._gone.set()
+        self._boot_outcome.put({"event": "failed", "message": "it ended during boot"})
+        with self._changing:
+            for answer in self._answers.values():
+                answer.put({"gone": True})
+            for process in self._processes.values():
+                process.ended(None)
+
+    def _dispatch(self, message: Mapping[str, Any]) -> None:
+        with self._changing:
+            if "answer" in message:
+                if answer := self._answers.get(message["answer"]):
+                    answer.put(message)
+            elif message["event"] == "exit":
+                if process := self._processes.pop(message["job"], None):
+                    process.ended(message["code"], overran=message["overran"])
+            else:
+                self._boot_outcome.put(message)

@@ -1,0 +1,102 @@
+"""NFS-Ganesha over the exported file system."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+EXPORT = "/mnt/export"
+_PORT = 2049
+_LOG = Path("/run/ganesha.log")
+_CONFIGURATION = Path("/run/ganesha.conf")
+_RECOVERY = Path("/run/ganesha-recovery")
+_START_SECONDS = 60.0
+_RESPAWN_PAUSE = 0.1
+
+# EFS: NFSv4.1 alone, no delegations, numeric owners. Without a grace period clients of a restarted server go on at once.
+_TEMPLATE = """
+NFS_CORE_PARAM {{ Protocols = 4; Enable_NLM = false; Enable_RQUOTA = false; NFS_Port = {port}; fsid_device = false; }}
+NFSV4 {{ Graceless = true; Lease_Lifetime = {lease}; Grace_Period = 0; Delegations = false; Minor_Versions = 1;
+        RecoveryBackend = fs; RecoveryRoot = {recovery}; Only_Numeric_Owners = true; }}
+EXPORT {{ Export_Id = 1; Path = {export}; Pseudo = /; Access_Type = RW; Squash = No_Root_Squash; SecType = sys;
+         Protocols = 4; Transports = TCP; Filesystem_Id = 7.7; FSAL {{ Name = VFS; }} }}
+LOG {{ Default_Log_Level = WARN; }}
+"""
+
+
+class Server:
+    """The server's process; one that dies by itself (an injected fault) is started again without the fault."""
+
+    def __init__(self, lease_seconds: int) -> None:
+        self._lease_seconds = lease_seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._wanted = False
+        self._change = threading.RLock()
+        self.deaths = 0
+
+    def configure(self) -> None:
+        """Write the configuration; once, before the first start."""
+        for folder in (Path("/run/ganesha"), _RECOVERY):
+            folder.mkdir(exist_ok=True)
+        _CONFIGURATION.write_text(
+            _TEMPLATE.format(port=_PORT, lease=self._lease_seconds, recovery=_RECOVERY, export=EXPORT), encoding="ascii"
+        )
+
+    def start(self, environment: Mapping[str, str] | None = None, *, wait: bool = True) -> None:
+        """Start the server, with variables added to its environment; raises OSError when it does not listen in time."""
+        with self._change:
+            if self._process is not None and self._process.poll() is None:
+                raise OSError("the NFS server is running already")
+            self._wanted = True
+            argv = ["ganesha.nfsd", "-F", "-f", str(_CONFIGURATION), "-L", str(_LOG), "-p", "/run/ganesha.pid"]
+            with Path("/run/ganesha.out").open("ab") as output:
+                self._process = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env={**os.environ, **(environment or {})},
+                    start_new_session=True,
+                )
+            threading.Thread(target=self._watch, args=(self._process,), daemon=True).start()
+        if wait:
+            self.wait_until_listening()
+
+    def wait_until_listening(self) -> None:
+        """Return once the server accepts connections; raises OSError with its log when it does not."""
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", _PORT), timeout=1):
+                return
+            if self._process is None or self._process.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise OSError(f"the NFS server does not listen; its log ends with:\n{self.log_tail()}")
+
+    def kill(self) -> None:
+        """SIGKILL, and leave it dead until `start`."""
+        with self._change:
+            self._wanted = False
+            if self._process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+
+    def log_tail(self, lines: int = 20) -> str:
+        """The last lines of the server's log and output."""
+        text = [path.read_text(errors="replace") for path in (_LOG, Path("/run/ganesha.out")) if path.exists()]
+        return "\n".join("".join(text).splitlines()[-lines:])
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> None:
+        process.wait()
+        with self._change:
+            died_by_itself = self._wanted and process is self._process
+            if died_by_itself:
+                self.deaths += 1
+                time.sleep(_RESPAWN_PAUSE)
+                self.start(wait=False)

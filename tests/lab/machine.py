@@ -1,0 +1,164 @@
+"""The User-Mode Linux process: its disk image, its life and its serial line."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.lab.availability import tool, why_not
+from tests.lab.errors import BootError, LabError
+
+_REPOSITORY = Path(__file__).parents[2]
+_CONSOLE_LINES = 25
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What the machine is made of: memory in megabytes, disk in gigabytes, and the folder that the disk starts with."""
+
+    memory_mb: int = 2048
+    disk_gb: int = 8
+    seed: Path | None = None
+
+
+class Machine:
+    """A running guest; `line` is the host's end of its serial line."""
+
+    def __init__(self, process: subprocess.Popen[bytes], line: socket.socket, folder: Path) -> None:
+        self._process = process
+        self.line = line
+        self.folder = folder
+
+    @property
+    def image(self) -> Path:
+        """The disk, as long as it has a name."""
+        return self.folder / "disk.ext4"
+
+    def console_tail(self) -> str:
+        """The last lines of the guest's console."""
+        text = (self.folder / "console.log").read_text(errors="replace")
+        return "\n".join(text.splitlines()[-_CONSOLE_LINES:])
+
+    def kill(self) -> None:
+        """End the machine and everything that belongs to it, at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self.line.close()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the machine ended by itself within the time."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return self._process.poll() is not None
+
+
+@contextlib.contextmanager
+def machine(hardware: Hardware, config: Mapping[str, Any]) -> Iterator[Machine]:
+    """Start a machine whose process 1 is the lab's agent; on the way out it and its files are gone.
+
+    Raises BootError where the lab cannot run or the disk cannot be made.
+    """
+    if reason := why_not():
+        raise BootError(reason)
+    with contextlib.ExitStack() as cleanup:
+        cleanup.enter_context(_one_at_a_time())
+        folder = Path(tempfile.mkdtemp(prefix="efsprov-lab-"))
+        cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+        (folder / "jobs").mkdir()
+        (folder / "results").mkdir()
+        config_path = folder / "config.json"
+        config_path.write_text(json.dumps(dict(config)), encoding="utf-8")
+        _write_init(folder / "init", config_path)
+        _make_disk(folder / "disk.ext4", hardware)
+        ours, theirs = socket.socketpair()
+        cleanup.callback(ours.close)
+        with theirs, (folder / "console.log").open("wb") as console:
+            process = subprocess.Popen(
+                _command_line(hardware, folder, theirs.fileno()),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # a group of its own to kill, and out of reach of the terminal's Ctrl-C
+            )
+        running = Machine(process, ours, folder)
+        cleanup.callback(running.kill)
+        yield running
+
+
+def _command_line(hardware: Hardware, folder: Path, serial_line: int) -> list[str]:
+    return [
+        str(tool("linux.uml")),
+        f"mem={hardware.memory_mb}M",
+        f"ubda={folder / 'disk.ext4'}",
+        f"uml_dir={folder}/uml/",
+        "umid=guest",
+        "root=/dev/root",
+        "rootfstype=hostfs",
+        "rootflags=/",
+        "rw",
+        "quiet",
+        "con=null",
+        "con0=fd:0,fd:1",
+        "ssl=null",
+        f"ssl0=fd:{serial_line}",
+        f"init={folder / 'init'}",
+    ]
+
+
+def _write_init(path: Path, config: Path) -> None:
+    repository, python = shlex.quote(str(_REPOSITORY)), shlex.quote(sys.executable)
+    path.write_text(
+        "#!/bin/sh\n"
+        "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8\n"
+        f"cd {repository} && exec {python} -BESs -m tests.lab.inside.agent {shlex.quote(str(config))}\n",
+        encoding="utf-8",
+    )
+    path.chmod(0o755)
+
+
+def _make_disk(path: Path, hardware: Hardware) -> None:
+    with path.open("wb") as image:
+        image.truncate(hardware.disk_gb << 30)
+    argv = [str(tool("mkfs.ext4")), "-q", "-F", "-O", "^has_journal", "-m", "0", "-E", "nodiscard"]
+    if hardware.seed is not None:
+        argv += ["-d", str(hardware.seed)]
+    done = subprocess.run([*argv, str(path)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BootError(f"mkfs.ext4 could not make a disk of {hardware.disk_gb} GB: {done.stderr.strip()}")
+
+
+_open_here: list[int] = []
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Hold this machine's only place for a guest; two at once would falsify each other's times."""
+    if os.getpid() in _open_here:
+        raise LabError("this process has a guest already: leave its context before booting another")
+    path = Path(tempfile.gettempdir()) / f"efsprov-nfs-lab-{os.getuid()}.lock"
+    with path.open("a") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.1)
+        _open_here.append(os.getpid())
+        try:
+            yield
+        finally:
+            _open_here.remove(os.getpid())
