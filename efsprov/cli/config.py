@@ -1,0 +1,97 @@
+"""`efsprov.toml`: settings for the options of all verbs. Flags win over `EFSPROV_*`, those over this file."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import typer
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from efsprov.core.channel_name import check_channel_name
+from efsprov.core.errors import UsageError
+from efsprov.pipeline.installer_settings import InstallerSection
+
+FILE = "efsprov.toml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ChannelSection(_Section):
+    """`[channels.NAME]`: what `efsprov sync --channel NAME` means when it is given no requirement."""
+
+    framework: str | None = None
+    requirements: tuple[str, ...] = ()
+    requirement_files: tuple[Path, ...] = ()
+    imports: tuple[str, ...] = ()
+    runtime: str | None = None
+    arch: Literal["x86_64", "arm64"] | None = None
+    slim: tuple[str, ...] = ()
+
+
+class PruneSection(_Section):
+    """`[prune]`: which releases stay."""
+
+    keep_last: int = Field(default=5, ge=1)
+    grace_hours: float = Field(default=72, ge=0)
+
+
+class Config(_Section):
+    """The whole file. Paths in it are relative to its folder."""
+
+    root: Path | None = None
+    channel: str | None = None
+    runtime: str | None = None
+    arch: Literal["x86_64", "arm64"] | None = None
+    builder: Literal["local", "ssh", "ec2", "lambda"] | None = None
+    installer: InstallerSection = InstallerSection()
+    channels: dict[str, ChannelSection] = Field(default_factory=dict)
+    prune: PruneSection = PruneSection()
+
+
+def find_config(named: Path | None) -> Path | None:
+    """Return the settings file: the named one, else `efsprov.toml` in this folder or the nearest above it."""
+    if named is not None:
+        if not named.is_file():
+            raise UsageError(f"There is no settings file {named}.", hint="`efsprov init` writes one.")
+        return named
+    here = Path.cwd()
+    return next((folder / FILE for folder in (here, *here.parents) if (folder / FILE).is_file()), None)
+
+
+def load_config(named: Path | None) -> Config:
+    """Read the settings file; an empty ``Config`` where there is none. Raises ``UsageError`` naming the key at fault."""
+    file = find_config(named)
+    if file is None:
+        return Config()
+    try:
+        config = Config.model_validate(tomllib.loads(file.read_text("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is not TOML: {error}.", hint="`efsprov init` writes a file to start from.") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{file}, {key}: {first['msg']}.", hint="docs/reference/configuration.md lists the keys.") from error
+    for name in config.channels:
+        check_channel_name(name)
+    folder = file.parent
+    channels = {
+        name: section.model_copy(update={"requirement_files": tuple(folder / f for f in section.requirement_files)})
+        for name, section in config.channels.items()
+    }
+    root = folder / config.root.expanduser() if config.root else None
+    return config.model_copy(update={"root": root, "channels": channels})
+
+
+def load_defaults(named: Path | None, app: typer.Typer) -> dict[str, Any]:
+    """Return the defaults that the settings file gives to the verbs' options, as click's ``default_map``."""
+    if named is None and os.environ.get("EFSPROV_CONFIG") == "":
+        return {}
+    config = load_config(named)
+    common = {key: getattr(config, key) for key in ("root", "channel", "runtime", "arch", "builder")}
+    given = {key: str(value) for key, value in common.items() if value is not None}
+    prune = {key: value for key, value in config.prune.model_dump(exclude_unset=True).items()}
+    verbs = (command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands)
+    return {verb: given | (prune if verb == "prune" else {}) for verb in verbs}

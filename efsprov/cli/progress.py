@@ -1,0 +1,105 @@
+"""Shows the events of a running pipeline: bars on a terminal, plain lines in a pipe."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+
+from efsprov.cli.console import duration, err, size
+from efsprov.core.events import Emit, Event, Step
+
+_LABELS: dict[Step, str] = {
+    "resolve": "Resolving",
+    "gate": "Checking the wheels",
+    "launch": "Launching the builder",
+    "fetch": "Downloading",
+    "stage": "Installing",
+    "check": "Checking the files",
+    "compile": "Compiling",
+    "smoke": "Smoke test",
+    "index": "Indexing",
+    "copy": "Copying to the root",
+    "publish": "Publishing",
+    "activate": "Activating",
+}
+_PLAIN_INTERVAL = 5.0  # seconds between two lines about one step in a log file
+
+
+@contextmanager
+def shown_progress() -> Iterator[Emit]:
+    """Yield what takes the events of a run and shows them on stderr."""
+    if not err.is_terminal:
+        yield _Lines()
+        return
+    columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description:<21}"), BarColumn(bar_width=24))
+    with Progress(*columns, TextColumn("{task.fields[figures]}"), TimeRemainingColumn(), console=err) as progress:
+        yield _Bars(progress)
+
+
+class _Bars:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[Step, TaskID] = {}
+        self._rates: dict[Step, _Rate] = {}
+
+    def __call__(self, event: Event) -> None:
+        if event.state in {"note", "warning"}:
+            self._progress.console.print(_remark(event))
+            return
+        if event.step not in self._tasks:
+            self._tasks[event.step] = self._progress.add_task(_LABELS[event.step], total=None, figures="")
+        task, rate = self._tasks[event.step], self._rates.setdefault(event.step, _Rate())
+        if event.state == "finished":
+            self._progress.update(task, total=1, completed=1, figures=_finished(event))
+        else:
+            figures = rate.figures(event) if event.state == "progress" else event.message
+            self._progress.update(task, total=event.total or None, completed=event.done, figures=escape(figures))
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._rates: dict[Step, _Rate] = {}
+        self._told: dict[Step, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        label = _LABELS[event.step]
+        if event.state in {"note", "warning"}:
+            err.print(_remark(event))
+        elif event.state == "finished":
+            err.print(f"{label}: {_finished(event)}")
+        elif event.state == "progress":
+            rate, now = self._rates.setdefault(event.step, _Rate()), time.monotonic()
+            figures = rate.figures(event)
+            if now - self._told.setdefault(event.step, now) >= _PLAIN_INTERVAL:
+                self._told[event.step] = now
+                err.print(f"{label}: {escape(figures)}")
+        elif event.message:
+            err.print(f"{label}: {escape(event.message)}")
+
+
+class _Rate:
+    """Amount done and rate of one step, since its first event."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def figures(self, event: Event) -> str:
+        elapsed = max(time.monotonic() - self._began, 1e-3)
+        if event.unit == "bytes":
+            done = f"{size(event.done)} of {size(event.total)}" if event.total else size(event.done)
+            text = f"{done}, {size(event.done / elapsed)}/s"
+        else:
+            text = f"{event.done} of {event.total} files" if event.total else f"{event.done} files"
+        return f"{text} {event.message}".rstrip()
+
+
+def _finished(event: Event) -> str:
+    took = duration(event.seconds)
+    return f"{escape(event.message)}, {took}" if event.message else took
+
+
+def _remark(event: Event) -> str:
+    color = "yellow" if event.state == "warning" else "cyan"
+    return f"[{color}]{event.state}:[/] {escape(event.message)}"

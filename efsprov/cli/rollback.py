@@ -1,0 +1,41 @@
+"""`efsprov rollback`: go back to an earlier release."""
+
+from typing import Annotated
+
+import typer
+
+from efsprov.cli.console import out, print_json
+from efsprov.cli.options import Arch, ChannelName, Json, RootDirectory, Runtime
+from efsprov.cli.select import select_channel, select_release
+from efsprov.store import publish
+from efsprov.store.journal import read_state
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("rollback")(rollback)
+
+
+def rollback(
+    root: RootDirectory,
+    channel: ChannelName = None,
+    runtime: Runtime = None,
+    arch: Arch = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="ID", help="The release to go to [default: the one before].")] = None,
+    reason: Annotated[str | None, typer.Option("--bad", metavar="WHY", help="Also mark the release that is left as bad.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Go back to the release that was active before this one, in one atomic step."""
+    chosen = select_channel(root, channel, runtime, arch, writing=True)
+    target = select_release(chosen, read_state(chosen), to) if to else None
+    left, current = publish.rollback(chosen, to=target)
+    if reason is not None and left != current:
+        publish.mark(chosen, "mark-bad", left, note=reason)
+    if as_json:
+        print_json({"channel": chosen.name, "target": chosen.target, "current": current, "before": left})
+    elif left == current:
+        out.print(f"{current} is current in {chosen.label} already.")
+    else:
+        out.print(f"[green]✓[/] {chosen.label}: back from {left} to {current}.")
+        out.print(f"[dim]Functions that start from now on use it. Forward again: efsprov activate {left}[/]")

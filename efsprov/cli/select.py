@@ -1,0 +1,64 @@
+"""From what people type to the channel and the release that they mean."""
+
+from pathlib import Path
+
+from efsprov.core.errors import NotFoundError, UsageError
+from efsprov.core.history import State
+from efsprov.store.layout import Channel, Kind, Root
+
+
+def select_channel(
+    root: Path, name: str | None, runtime: str | None = None, arch: str | None = None, *, kind: Kind = "deps", writing: bool = False
+) -> Channel:
+    """Return the one channel that name, runtime and architecture leave; raises where that is none or several."""
+    opened = Root.open(root, writing=writing)
+    if name is not None:
+        opened.channel(name, kind=kind)  # a name that cannot be one is told as such
+    channels = opened.channels(kind=kind)
+    found = [c for c in channels if name in {None, c.name} and _fits(c.target, runtime, arch)]
+    if len(found) == 1:
+        return found[0]
+    there = ", ".join(c.label for c in channels)
+    if not channels:
+        raise NotFoundError(
+            f"There is no channel in {opened.path}.", hint="`efsprov sync --root DIR --framework tensorflow` makes one."
+        )
+    if not found:
+        wanted = " ".join(word for word in (name, runtime, arch) if word)
+        raise NotFoundError(f"There is no channel {wanted} in {opened.path}.", hint=f"There is: {there}.")
+    raise UsageError(
+        f"{opened.path} holds several channels that fit: {', '.join(c.label for c in found)}.",
+        hint="Say which one is meant with --channel NAME, and --runtime or --arch where it has several targets.",
+    )
+
+
+def select_release(channel: Channel, state: State, text: str) -> str:
+    """Return the id of the release that ``text`` names: an id, a part that only one id holds, `current`, `previous`."""
+    if text in {"current", "previous"}:
+        named = state.current if text == "current" else state.previous
+        if named is None:
+            raise NotFoundError(f"{channel.label} has no {text} release.", hint="`efsprov list` shows the releases that there are.")
+        return named
+    known = [release.id for release in state.live]
+    if text in known:
+        return text
+    found = [release for release in known if text and (release.startswith(text) or release.endswith(text))]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"{text!r} could be {' or '.join(found)}.", hint="Type more of the id.")
+    gone = text in state.releases
+    raise NotFoundError(
+        f"There is no release {text!r} in {channel.label}" + (": it was pruned." if gone else "."),
+        hint="`efsprov list` shows the releases that there are.",
+    )
+
+
+def _fits(target: str, runtime: str | None, arch: str | None) -> bool:
+    if runtime in {None, "auto"}:
+        by_runtime = True
+    elif runtime == "host":
+        by_runtime = "glibc" in target
+    else:
+        by_runtime = target.split("-")[:1] == [runtime]
+    return by_runtime and (arch is None or arch in target.split("-")[1:2])

@@ -1,0 +1,73 @@
+"""`efsprov show`: one release, whole."""
+
+
+import typer
+
+from efsprov.cli.console import duration, out, print_json, print_table, size, table
+from efsprov.cli.listing import describe_release
+from efsprov.cli.options import Arch, ChannelName, Json, OptionalReleaseId, RootDirectory, Runtime
+from efsprov.cli.select import select_channel, select_release
+from efsprov.core.manifest import Manifest
+from efsprov.store.journal import read_state
+from efsprov.store.layout import Channel
+from efsprov.store.verify import read_manifest
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("show")(show)
+
+
+def show(
+    root: RootDirectory,
+    release: OptionalReleaseId = None,
+    channel: ChannelName = None,
+    runtime: Runtime = None,
+    arch: Arch = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show one release (the current one by default): what it was made from, by whom, and what is in it."""
+    chosen = select_channel(root, channel, runtime, arch)
+    state = read_state(chosen)
+    named = select_release(chosen, state, release or "current")
+    manifest = read_manifest(chosen, named)
+    remarks = describe_release(chosen, state, state.releases[named])
+    if as_json:
+        journal = {key: remarks[key] for key in ("current", "previous", "pinned", "bad", "activated", "deactivated")}
+        print_json({"path": str(chosen.release_path(named)), **journal, "manifest": manifest.model_dump(mode="json")})
+        return
+    words = [word for word in ("current", "previous", "pinned") if remarks[word]]
+    words += [f"[red]bad[/] {remarks['bad']}".strip()] if remarks["bad"] is not None else []
+    out.print(f"[bold]{named}[/]  {chosen.label}" + (f"  ({', '.join(words)})" if words else ""))
+    for name, text in _facts(chosen, manifest):
+        out.print(f"  [dim]{name:<13}[/] {text}")
+    shown = table("package", "version", "size", "wheel", numbers=("size",))
+    for each in sorted(manifest.distributions, key=lambda d: -d.installed_size):
+        shown.add_row(each.name, each.version, size(each.installed_size), each.wheel)
+    out.print()
+    print_table(shown)
+
+
+def _facts(channel: Channel, manifest: Manifest) -> list[tuple[str, str]]:
+    figures, smoke, builder = manifest.figures, manifest.smoke, manifest.builder
+    tested = (
+        f"left out: {smoke.left_out}"
+        if smoke.left_out
+        else f"import {', '.join(smoke.imports)} with {smoke.python}: {smoke.modules} modules in {duration(smoke.seconds)}"
+    )
+    facts = [
+        ("requirements", ", ".join(manifest.requirements)),
+        ("path", str(channel.release_path(manifest.id))),
+        ("created", f"{manifest.created:%Y-%m-%d %H:%M:%S} UTC"),
+        ("builder", f"{builder.kind} on {builder.host}, {builder.python}, efsprov {builder.efsprov}"),
+        ("lock", manifest.lock_digest),
+        ("smoke test", tested),
+        ("size", f"{size(figures.bytes)} in {figures.files} files"),
+    ]
+    if figures.linked_files:
+        facts.append(("linked", f"{size(figures.linked_bytes)} in {figures.linked_files} files of earlier releases"))
+    if figures.seconds:
+        facts.append(("took", ", ".join(f"{step} {duration(seconds)}" for step, seconds in figures.seconds.items())))
+    facts += [("note", note) for note in manifest.notes]
+    return facts

@@ -1,0 +1,53 @@
+"""What a builder is asked, and what it answers: the one JSON request and the one JSON result."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from efsprov.core.filelist import digest
+from efsprov.core.manifest import Figures, Smoke
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BuildRequest(_Message):
+    """Everything that the pipeline needs where the root is mounted.
+
+    ``run`` is the run's id and the release's transaction id: a request that arrives twice makes one release.
+    ``root`` is the root's path on the builder, ``target`` a target's name, ``lock`` the text of a `pylock.toml`.
+    """
+
+    run: str = Field(min_length=8, max_length=64)
+    root: str
+    channel: str
+    target: str
+    requirements: tuple[str, ...]
+    lock: str
+    imports: tuple[str, ...] = ()
+    slim: tuple[str, ...] = ()
+    allow_sdists: bool = False
+    installer: Literal["uv", "pip"] = "uv"
+    builder: str = "local"
+    activate: bool = True
+    wait: bool = True
+    notes: tuple[str, ...] = ()
+
+    @property
+    def lock_digest(self) -> str:
+        """What makes two builds the same: the lock, and whatever else changes a release's files; SHA-256 in hex."""
+        parts = [self.lock, self.target, *sorted(self.slim)]
+        return digest("\n".join([*parts, *(f"import {name}" for name in self.imports)]))
+
+
+class BuildResult(_Message):
+    """``outcome``: a release was made, the current one is the same already, or a published one was made current."""
+
+    outcome: Literal["published", "unchanged", "reactivated"]
+    release: str
+    path: str
+    activated: bool
+    before: str | None = None
+    smoke: Smoke = Smoke()
+    figures: Figures = Figures()
