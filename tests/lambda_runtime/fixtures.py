@@ -1,0 +1,21 @@
+"""Fixtures for tests that run functions; a conftest imports them."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.lambda_runtime.runtime import Runtime
+from tests.lambda_runtime.sandbox import unavailable
+
+
+@pytest.fixture(scope="session")
+def lambda_runtime(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Runtime:
+    """The Lambda runtime of the interpreter that runs the tests; one client for all workers."""
+    if reason := unavailable():
+        message = f"no sandbox for functions: {reason}"
+        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    return Runtime.prepare(Path(sys.executable), cache=shared / "lambda-runtime")

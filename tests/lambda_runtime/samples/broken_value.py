@@ -1,0 +1,1 @@
+raise ValueError("the table is not there")
