@@ -2,9 +2,11 @@
 
 from tests.lab.availability import require, why_not
 from tests.lab.errors import BootError, GuestDiedError, LabError, LabTimeoutError
-from tests.lab.guest import EXPORT, MOUNT_OPTIONS, MOUNTS, Completed, Guest, Process
+from tests.lab.fault import Fault
+from tests.lab.guest import EXPORT, MOUNT_OPTIONS, MOUNTS, Guest
 from tests.lab.mountstats import Rpcs
 from tests.lab.oneshot import Outcome, run_once
+from tests.lab.programs import Completed, Process
 
 __all__ = [
     "EXPORT",
@@ -12,6 +14,7 @@ __all__ = [
     "MOUNT_OPTIONS",
     "BootError",
     "Completed",
+    "Fault",
     "Guest",
     "GuestDiedError",
     "LabError",

@@ -5,18 +5,17 @@ import itertools
 import json
 import os
 import queue
-import signal
 import threading
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from tests.lab.errors import BootError, GuestDiedError, LabError, LabTimeoutError
+from tests.lab.fault import Fault
 from tests.lab.machine import Hardware, Machine, machine
 from tests.lab.mountstats import Rpcs
+from tests.lab.programs import PROGRAM_SECONDS, Completed, Process
 
 Client = Literal["a", "b"]
 Where = Literal["a", "b", "server"]
@@ -28,96 +27,7 @@ MOUNTS: Mapping[Client, str] = {"a": "/mnt/a", "b": "/mnt/b"}
 
 _BOOT_SECONDS = 120.0
 _REQUEST_SECONDS = 90.0
-_PROGRAM_SECONDS = 120.0
 _PATH = "/run/lab:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-@dataclass(frozen=True)
-class Completed:
-    """A program that ended: what it wrote, and its exit code (negative: the signal that killed it)."""
-
-    argv: tuple[str, ...]
-    code: int
-    stdout: str
-    stderr: str
-
-    def checked(self) -> Self:
-        """Itself if the program succeeded; raises LabError with what it wrote if not."""
-        if self.code:
-            raise LabError(f"{' '.join(self.argv)} exited with {self.code}\n{self.stdout}{self.stderr}")
-        return self
-
-
-class Process:
-    """A program that runs in the guest."""
-
-    def __init__(self, guest: "Guest", job: str, argv: tuple[str, ...], stdout: Path, stderr: Path) -> None:
-        self._guest = guest
-        self._job = job
-        self._argv = argv
-        self._stdout, self._stderr = stdout, stderr
-        self._ended = threading.Event()
-        self._code: int | None = None
-        self._overran = False
-        self.pid = 0
-
-    @property
-    def stdout(self) -> str:
-        """What it has written to standard output so far."""
-        return self._stdout.read_text(encoding="utf-8", errors="replace")
-
-    @property
-    def stderr(self) -> str:
-        """What it has written to standard error so far."""
-        return self._stderr.read_text(encoding="utf-8", errors="replace")
-
-    def poll(self) -> int | None:
-        """The exit code, or None while it runs."""
-        return self._code
-
-    def wait(self, timeout: float = _PROGRAM_SECONDS) -> Completed:
-        """Wait for its end; raises LabTimeoutError (the program goes on) or GuestDiedError."""
-        if not self._ended.wait(timeout):
-            raise LabTimeoutError(f"{' '.join(self._argv)} still runs after {timeout} s\n{self.stdout}{self.stderr}")
-        if self._overran:
-            raise LabTimeoutError(f"{' '.join(self._argv)} was killed, its time was up\n{self.stdout}{self.stderr}")
-        if self._code is None:
-            raise self._guest.death(" ".join(self._argv))
-        return Completed(self._argv, self._code, self.stdout, self.stderr)
-
-    def wait_for(self, text: str, timeout: float = _PROGRAM_SECONDS) -> str:
-        """Wait until its standard output holds ``text`` and return the output; raises LabError if it ends before."""
-        deadline = time.monotonic() + timeout
-        while True:
-            ended = self._ended.is_set()  # asked before the output is read, or the last words were lost
-            if text in (output := self.stdout):
-                return output
-            if ended:
-                raise LabError(f"{' '.join(self._argv)} ended without {text!r}\n{output}{self.stderr}")
-            if time.monotonic() > deadline:
-                raise LabTimeoutError(f"{' '.join(self._argv)}: no {text!r} in {timeout} s\n{output}{self.stderr}")
-            time.sleep(0.02)
-
-    def write(self, text: str) -> None:
-        """Write to its standard input."""
-        self._guest.request("write", job=self._job, text=text)
-
-    def close_input(self) -> None:
-        """End of file on its standard input."""
-        self._guest.request("close_input", job=self._job)
-
-    def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal to it and its children."""
-        self._guest.request("signal", job=self._job, signal=int(number))
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.send_signal(signal.SIGKILL)
-
-    def ended(self, code: int | None, *, overran: bool = False) -> None:
-        """Called by the guest when the program, or the guest itself, is gone."""
-        self._code, self._overran = code, overran
-        self._ended.set()
 
 
 class Guest:
@@ -152,6 +62,7 @@ class Guest:
         self._boot_outcome: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         self._gone = threading.Event()
         self._reason = "it was not booted"
+        self._server_altered = False
 
     def __enter__(self) -> Self:
         """Boot; raises BootError with the console's last lines."""
@@ -204,7 +115,7 @@ class Guest:
         env: Mapping[str, str] | None = None,
         input: str | bytes = "",  # noqa: A002 (subprocess's word)
         cwd: str | Path = "/",
-        timeout: float = _PROGRAM_SECONDS,
+        timeout: float = PROGRAM_SECONDS,
         check: bool = False,
     ) -> Completed:
         """Run a program to its end on client "a", "b" or the "server".
@@ -251,10 +162,51 @@ class Guest:
         """Empty the page, directory and inode caches of clients and server, which share one kernel."""
         self.request("drop_caches")
 
+    def partition(self, client: Client) -> None:
+        """Lose all packets between a client and the server, in both directions; neither is told."""
+        self.request("partition", client=client)
+
+    def heal(self, client: Client) -> None:
+        """End a partition; the client connects anew at once instead of after TCP's next try."""
+        self.request("heal", client=client)
+
+    def cut(self, client: Client) -> int:
+        """Reset the client's TCP connections; the server and its state live. How many there were."""
+        return int(self.request("cut", client=client)["connections"])
+
+    def kill_server(self) -> None:
+        """SIGKILL the NFS server; it stays dead until `start_server`, and programs on the mounts block."""
+        self._server_altered = True
+        self.request("kill_server")
+
+    def start_server(self, fault: Fault | None = None, *, preload: Path | None = None) -> None:
+        """Start the killed server, with a fault or a library of one's own preloaded; returns when it listens."""
+        self.request("start_server", environment=self._server_environment(fault, preload))
+
+    def restart_server(self, fault: Fault | None = None, *, preload: Path | None = None) -> None:
+        """Kill the server and start it; returns when each client that is not partitioned has its session again."""
+        self.request("restart_server", environment=self._server_environment(fault, preload), timeout=180)
+
+    def await_server(self, *clients: Client) -> None:
+        """Return when the server answers the clients (all, when none is named); raises LabError when it does not."""
+        self.request("await_server", clients=clients or tuple(MOUNTS), timeout=180)
+
+    def server_deaths(self) -> int:
+        """How often the server has died of a fault, since boot."""
+        return int(self.request("server")["deaths"])
+
+    def server_log(self) -> str:
+        """The last lines that the server wrote."""
+        return str(self.request("server")["log"])
+
     def reset(self) -> None:
         """Back to the state after boot, except that the export is empty."""
-        self.kill_programs()
+        for client in MOUNTS:
+            self.heal(client)
         self.set_delay(0)
+        if self._server_altered:
+            self.restart_server()
+        self.kill_programs()
         self.run("server", ["find", EXPORT, "-mindepth", "1", "-delete"], check=True)
         for client in MOUNTS:
             self.remount(client)
@@ -331,6 +283,12 @@ class Guest:
             raise
         process.pid = started["pid"]
         return process
+
+    def _server_environment(self, fault: Fault | None, preload: Path | None) -> Mapping[str, str]:
+        self._server_altered = fault is not None or preload is not None
+        if fault is not None:
+            return fault.environment(self._running_machine().folder)
+        return {} if preload is None else {"LD_PRELOAD": str(preload)}
 
     def _environment(self, where: Where) -> dict[str, str]:
         return {

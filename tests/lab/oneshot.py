@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.lab.guest import MOUNT_OPTIONS, Client, Completed, Guest, Where
+from tests.lab.guest import MOUNT_OPTIONS, Client, Guest, Where
 from tests.lab.mountstats import Rpcs
+from tests.lab.programs import Completed
 
 
 @dataclass(frozen=True)

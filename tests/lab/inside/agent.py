@@ -25,6 +25,7 @@ from tests.lab.inside.server import EXPORT, Server
 
 _MODULES = ("nfsv4", "veth", "sch_netem")
 _SERIAL_LINE = "/dev/ttyS0"
+_RECOVERY_SECONDS = 60.0
 Answer = Mapping[str, Any] | None
 
 
@@ -48,6 +49,14 @@ class Agent:
             "rpcs": lambda request: mounts.rpcs(request["client"]).as_json(),
             "remount": self._remount,
             "delay": lambda request: self._links.set_delay(float(request["milliseconds"])),
+            "partition": lambda request: self._links.partition(request["client"]),
+            "heal": self._heal,
+            "cut": lambda request: self._cut(request["client"]),
+            "kill_server": lambda _: self._server.kill(),
+            "start_server": lambda request: self._server.start(request.get("environment")),
+            "restart_server": self._restart_server,
+            "server": lambda _: {"deaths": self._server.deaths, "log": self._server.log_tail()},
+            "await_server": self._await_server,
             "drop_caches": lambda _: _drop_caches(),
         }
 
@@ -100,6 +109,24 @@ class Agent:
         client = request["client"]
         self._options[client] = request.get("options") or self._options[client]
         mounts.remount(client, self._options[client])
+
+    def _heal(self, request: Mapping[str, Any]) -> None:
+        self._links.heal(request["client"])
+        # TCP would only try again after its doubled and doubled pause: after a minute's partition a minute later
+        self._cut(request["client"])
+
+    def _cut(self, client: str) -> dict[str, int]:
+        return {"connections": self._server.reset_connections(links.client_address(client))}
+
+    def _restart_server(self, request: Mapping[str, Any]) -> None:
+        self._server.kill()
+        self._server.start(request.get("environment"))
+        self._await_server({"clients": [client for client in links.CLIENTS if client not in self._links.partitioned]})
+
+    def _await_server(self, request: Mapping[str, Any]) -> None:
+        self._server.wait_until_listening()
+        for client in request["clients"]:
+            mounts.wait_until_usable(client, _RECOVERY_SECONDS)
 
     def _serve_commands(self, listener: socket.socket) -> None:
         while True:

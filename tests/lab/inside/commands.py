@@ -32,6 +32,12 @@ _COMMANDS: dict[str, _Parser] = {
     "rpcs": _client,
     "delay": lambda arguments: {"milliseconds": float(arguments[0])},
     "drop_caches": _no_arguments,
+    "partition": _client,
+    "heal": _client,
+    "cut": _client,
+    "kill_server": _no_arguments,
+    "start_server": _no_arguments,
+    "restart_server": _no_arguments,
 }
 
 

@@ -1,5 +1,6 @@
 """The two clients' mounts of the export."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -42,6 +43,19 @@ def remount(client: str, options: str) -> None:
     """Unmount and mount again: a client with cold caches and counters at zero."""
     syscalls.unmount(mount_point(client))
     mount(client, options)
+
+
+def wait_until_usable(client: str, seconds: float) -> None:
+    """Return once the server has answered the client, which recovers its session on the way; raises OSError if late."""
+    answered = threading.Event()
+
+    def ask() -> None:
+        os.statvfs(mount_point(client))  # never cached
+        answered.set()
+
+    threading.Thread(target=ask, daemon=True).start()
+    if not answered.wait(seconds):
+        raise OSError(f"the server has not answered client {client} for {seconds} s")
 
 
 def rpcs(client: str) -> Rpcs:

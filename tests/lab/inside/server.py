@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.lab.inside import syscalls
+
 EXPORT = "/mnt/export"
 _PORT = 2049
 _LOG = Path("/run/ganesha.log")
@@ -87,6 +89,13 @@ class Server:
                     os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
 
+    def reset_connections(self, peer: str) -> int:
+        """Reset the connections from the address ``peer``, the server itself unharmed; how many there were."""
+        if self._process is None or self._process.poll() is not None:
+            return 0
+        pid = self._process.pid
+        return sum(_reset(pid, int(entry.name), peer) for entry in Path(f"/proc/{pid}/fd").iterdir())
+
     def log_tail(self, lines: int = 20) -> str:
         """The last lines of the server's log and output."""
         text = [path.read_text(errors="replace") for path in (_LOG, Path("/run/ganesha.out")) if path.exists()]
@@ -100,3 +109,23 @@ class Server:
                 self.deaths += 1
                 time.sleep(_RESPAWN_PAUSE)
                 self.start(wait=False)
+
+
+def _reset(pid: int, descriptor: int, peer: str) -> int:
+    try:
+        if not Path(f"/proc/{pid}/fd/{descriptor}").is_socket():
+            return 0
+        borrowed = syscalls.borrow_descriptor(pid, descriptor)
+    except (FileNotFoundError, ProcessLookupError):  # closed meanwhile
+        return 0
+    with socket.socket(fileno=borrowed) as connection:
+        if connection.family not in {socket.AF_INET, socket.AF_INET6} or connection.type != socket.SOCK_STREAM:
+            return 0
+        try:
+            address = connection.getpeername()[0]
+        except OSError:  # it listens
+            return 0
+        if address.removeprefix("::ffff:") != peer:
+            return 0
+        syscalls.reset_connection(borrowed)
+        return 1
