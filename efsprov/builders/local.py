@@ -1,0 +1,13 @@
+"""The local builder: the pipeline runs in this process, on a root that is mounted here."""
+
+from efsprov.core.build import BuildRequest, BuildResult
+from efsprov.core.events import Emit
+from efsprov.pipeline.run import build
+
+
+class LocalBuilder:
+    """Builds on this machine."""
+
+    def run(self, request: BuildRequest, emit: Emit) -> BuildResult:
+        """Build what is asked for; see ``Builder.run``."""
+        return build(request, emit=emit)
