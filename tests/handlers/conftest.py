@@ -1,0 +1,43 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.framework_root import FrameworkRoot, framework_roots, tensorflow_root, torch_root
+from tests.lambda_runtime import Bind, Function, Runtime
+from tests.lambda_runtime.fixtures import bootstrap_layer, lambda_runtime
+
+__all__ = ["bootstrap_layer", "framework_roots", "lambda_runtime", "tensorflow_root", "torch_root"]
+
+HANDLERS = Path(__file__).parents[2] / "handlers"
+Attached = Callable[..., Function]
+
+
+@pytest.fixture(scope="session")
+def attached(lambda_runtime: Runtime, bootstrap_layer: Path, tmp_path_factory: pytest.TempPathFactory) -> Attached:
+    """Deploys one file of ``handlers/`` as a function that has the shim's layer and a framework's root, read-only."""
+
+    def make(name: str, source: FrameworkRoot, **settings: Any) -> Function:
+        code = tmp_path_factory.mktemp(name)
+        shutil.copy(HANDLERS / f"{name}.py", code)
+        variables = {
+            "EFSPROV_ROOT": "/mnt/efs",
+            "EFSPROV_CHANNEL": source.channel,
+            "EFSPROV_TARGET": source.target,
+        }
+        defaults: dict[str, Any] = {
+            "runtime": lambda_runtime,
+            "code": code,
+            "handler": f"{name}.handler",
+            "name": name,
+            "variables": variables,
+            "layers": [bootstrap_layer],
+            "mounts": {"/mnt/efs": Bind(source.root, "/mnt/efs")},
+            "timeout": 300,
+            "memory_mb": 3008,
+        }
+        return Function(**(defaults | settings))
+
+    return make
