@@ -7,14 +7,21 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from efsprov.core.errors import IntegrityError, NotFoundError
+from efsprov.core.release_id import is_release_id
 
 Action = Literal["publish", "activate", "rollback", "mark-bad", "mark-good", "pin", "unpin", "prune"]
 ACTIVATIONS: frozenset[Action] = frozenset({"activate", "rollback"})
+
+
+def _release_id(text: str) -> str:
+    if not is_release_id(text):  # it becomes a part of paths, and the text of `current`
+        raise ValueError("not a release id")
+    return text
 
 
 class Entry(BaseModel):
@@ -25,7 +32,7 @@ class Entry(BaseModel):
     number: int = Field(ge=1, exclude=True)
     tx: str = Field(min_length=8, max_length=64)
     do: Action
-    release: str = Field(max_length=64)
+    release: Annotated[str, AfterValidator(_release_id)]
     at: AwareDatetime
     by: str = Field(max_length=200)
     note: str = Field(default="", max_length=500)
@@ -35,7 +42,7 @@ def parse_entry(number: int, text: str, *, where: str) -> Entry:
     """Read an entry from its JSON text; raises ``IntegrityError`` naming ``where`` when it is not one."""
     try:
         return Entry.model_validate({**json.loads(text), "number": number})
-    except (ValidationError, ValueError, TypeError) as error:
+    except (ValidationError, ValueError, TypeError, RecursionError) as error:
         raise IntegrityError(
             f"{where} is not a journal entry: {text[:80]!r}.",
             hint="Somebody wrote into the journal by hand. Nothing was changed. Readers keep the release that `current` "

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from efsprov.core.errors import UsageError
 
-_FORM = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{8})")
+_FORM = re.compile(r"([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{8})")
 _TIME = "%Y%m%dT%H%M%SZ"
 
 

@@ -4,11 +4,14 @@ import os
 
 from efsprov.core.errors import IntegrityError
 from efsprov.core.release_id import is_release_id
-from efsprov.store.journal import open_directory, read_state
+from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel
+from efsprov.store.lookup import is_directory, link_text, look, open_directory
 from efsprov.store.oserrors import reported, root_error
+from efsprov.store.small_files import discard
 
-_TEMPORARY = ".current."
+TEMPORARY = ".current."
+_ATTEMPTS = 16
 
 
 def read_current(channel: Channel) -> str | None:
@@ -16,80 +19,64 @@ def read_current(channel: Channel) -> str | None:
 
     Raises ``IntegrityError`` when it is no link, points outside, or at something that is not there.
     """
-    text = _read_link(channel)
-    if text is None:
-        return None
-    release = text.removeprefix("releases/")
-    if text == release or not is_release_id(release):
-        raise _broken(channel, f"it points to {text!r}, which is no release of the channel")
-    if not channel.release_path(release).is_dir():
-        raise _broken(channel, f"release {release}, which it names, is not there")
+    with reported("Reading `current`", channel.current):
+        text = link_text(channel.current)
+        if text is None:
+            return None
+        if not text:
+            raise _broken(channel, "it is not a symbolic link")
+        release = text.removeprefix("releases/")
+        if text == release or not is_release_id(release):
+            raise _broken(channel, f"it points to {text!r}, which is no release of the channel")
+        if not is_directory(channel.release_path(release)):
+            raise _broken(channel, f"release {release}, which it names, is not there")
     return release
 
 
-def project(channel: Channel) -> str | None:
-    """Make `current` name the journal's last activation; return the id of the release that it replaced, if any.
+def project(channel: Channel) -> bool:
+    """Make `current` name the journal's last activation; tell whether it had to be changed.
 
     Repeats until the two agree: another writer may activate meanwhile, and a publisher that was cut off may still
-    swap the link late (measured: after its lease had ended, its rename went through).
+    swap the link late (measured: after its lease had ended, its rename went through). Raises ``IntegrityError`` rather
+    than point readers at a release that is not there.
     """
-    replaced = None
-    for _ in range(16):
-        wanted, found = read_state(channel).current, _read_link(channel)
-        if wanted is None or found == f"releases/{wanted}":
-            return replaced
-        replaced = found.removeprefix("releases/") if found else None
+    for attempt in range(_ATTEMPTS):
+        wanted = read_state(channel).current
+        with reported("Reading `current`", channel.current):
+            if wanted is None or link_text(channel.current) == f"releases/{wanted}":
+                return attempt > 0
+            if not is_directory(channel.release_path(wanted)):
+                raise IntegrityError(
+                    f"Release {wanted} of {channel.label} is current by the journal, but it is not there.",
+                    hint="Go to another release: `efsprov rollback`, or `efsprov rollback --to ID`.",
+                )
         _swap(channel, f"releases/{wanted}")
     raise _broken(channel, "other writers keep changing it")
 
 
-def remove_temporary_links(channel: Channel) -> None:
-    """Remove what a writer left that died between making the new link and renaming it."""
-    with reported("Cleaning up", channel.path):
-        for name in os.listdir(channel.path):
-            if name.startswith(_TEMPORARY):
-                _unlink(channel, name)
-
-
 def _swap(channel: Channel, text: str) -> None:
-    ops, temporary = channel.ops, str(channel.path / f"{_TEMPORARY}{channel.writer.new_tx()}")
+    """Replace the link in one step. On NFS a call that failed may have happened: what lies there is what counts."""
+    ops, temporary = channel.ops, channel.path / f"{TEMPORARY}{channel.writer.new_tx()}"
     try:
         try:
-            ops.symlink(text, temporary)
-        except FileExistsError:
-            if os.readlink(temporary) != text:  # the name is ours alone: a lost reply, unless the text differs
+            ops.symlink(text, str(temporary))
+        except OSError:
+            if link_text(temporary) != text:
                 raise
-        ops.rename(temporary, str(channel.current))
-    except OSError as error:
-        # rename(2): on NFS an operation that failed may have happened. What the link says now is what counts.
-        if _read_link(channel) != text and os.path.lexists(temporary):
-            _unlink(channel, os.path.basename(temporary))
+        try:
+            ops.rename(str(temporary), str(channel.current))
+        except OSError:
+            if look(temporary) is not None:
+                raise
+            # It is gone, so the rename happened (and somebody may have swapped since), or a clean-up took it away:
+            # `project` looks again either way.
+    except BaseException as error:
+        discard(ops, temporary)
+        if isinstance(error, OSError):
             raise root_error(error, "Swapping `current`", channel.current) from error
+        raise
     with reported("Swapping `current`", channel.path), open_directory(channel.path) as fd:
         ops.fsync(fd)
-
-
-def _unlink(channel: Channel, name: str) -> None:
-    try:
-        channel.ops.unlink(str(channel.path / name))
-    except FileNotFoundError:
-        pass  # gone is what was wanted
-    except OSError as error:
-        if os.path.lexists(channel.path / name):
-            raise root_error(error, "Cleaning up", channel.path / name) from error
-
-
-def _read_link(channel: Channel) -> str | None:
-    with reported("Reading `current`", channel.current):
-        try:
-            with open_directory(channel.path) as fd:
-                return os.readlink("current", dir_fd=fd)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            if error.errno == 22:  # EINVAL
-                raise _broken(channel, "it is not a symbolic link") from error
-            raise
 
 
 def _broken(channel: Channel, why: str) -> IntegrityError:
@@ -97,3 +84,8 @@ def _broken(channel: Channel, why: str) -> IntegrityError:
         f"{channel.current} is broken: {why}.",
         hint="`efsprov verify --repair` points it at the journal's last activation.",
     )
+
+
+def temporary_links(channel: Channel) -> list[str]:
+    """Return the names that writers left in the channel's folder who died between making the new link and renaming it."""
+    return sorted(name for name in os.listdir(channel.path) if name.startswith(TEMPORARY))

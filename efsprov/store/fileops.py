@@ -53,7 +53,7 @@ class FileOps:
         os.rmdir(path, dir_fd=dir_fd)
 
     def syncfs(self, fd: int) -> None:
-        """Bring all that was written to the file system of ``fd`` to stable storage, see syncfs(2)."""
+        """Bring all that was written to the file system that ``fd`` lies on to stable storage; raises ``OSError``."""
         if _LIBC.syncfs(fd) != 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))

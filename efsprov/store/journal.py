@@ -5,47 +5,31 @@ writers cannot both append entry N: a compare-and-set that needs no lock (a lock
 client partitioned past its lease still renamed after healing). EFS allows 4,080 bytes in a link's text.
 """
 
+import errno
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import re
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 from efsprov.core.errors import ConflictError, IntegrityError
 from efsprov.core.history import Action, Entry, State, fold, parse_entry
 from efsprov.store.layout import Channel
+from efsprov.store.lookup import is_directory, open_directory
 from efsprov.store.oserrors import reported, root_error
 
 _ATTEMPTS = 50
-
-
-@contextmanager
-def open_directory(path: Path) -> Iterator[int]:
-    """Open a directory to read names in it.
-
-    Opening makes an NFS client ask the server whether its cached names still hold (close-to-open, RFC 8881 section
-    10.3.1); a look-up by path may be answered from a cache that is up to a minute old.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+_THREADS = 16  # a readlink over NFS is a round trip or two: they overlap
+_TEXT_BYTES = 4000  # EFS: 4,080
+_NAME = re.compile(r"[0-9]{8,}")
 
 
 def read_entries(channel: Channel) -> tuple[Entry, ...]:
     """Return all entries, oldest first; raises ``IntegrityError`` for a gap or for what is no entry."""
-    try:
-        with reported("Reading the journal", channel.journal), open_directory(channel.journal) as fd:
-            numbers = sorted(int(name) for name in os.listdir(fd) if name.isdigit())
-            if numbers != list(range(1, len(numbers) + 1)):
-                missing = min(set(range(1, len(numbers) + 1)) - set(numbers))
-                raise IntegrityError(
-                    f"Entry {missing} of the journal {channel.journal} is missing.",
-                    hint="Restore it from a backup of the file system. Readers keep what `current` names meanwhile.",
-                )
-            return tuple(_read(channel, fd, number) for number in numbers)
-    except FileNotFoundError:
-        return ()
+    with reported("Reading the journal", channel.journal):
+        if not is_directory(channel.journal):
+            return ()  # a channel that nobody made yet
+        with open_directory(channel.journal) as fd:
+            return _read_all(channel, fd)
 
 
 def read_state(channel: Channel) -> State:
@@ -60,19 +44,21 @@ def append(channel: Channel, do: Action, release: str, *, after: int, note: str 
     happened (measured: a server killed between executing and replying makes symlink report EEXIST), so the entry is
     read back and told apart by its transaction id.
     """
-    writer, number = channel.writer, after + 1
-    entry = Entry(
-        number=number,
-        tx=tx or writer.new_tx(),
-        do=do,
-        release=release,
-        at=writer.clock(),
-        by=writer.by,
-        note=note[:500],
+    writer = channel.writer
+    entry, text = _fitting(
+        Entry(
+            number=after + 1,
+            tx=tx or writer.new_tx(),
+            do=do,
+            release=release,
+            at=writer.clock(),
+            by=_plain(writer.by)[:200],
+            note=_plain(note)[:500],
+        )
     )
     with reported("Writing the journal", channel.journal), open_directory(channel.journal) as fd:
         try:
-            channel.ops.symlink(entry.model_dump_json(exclude_defaults=True), entry_name(number), dir_fd=fd)
+            channel.ops.symlink(text, entry_name(entry.number), dir_fd=fd)
         except OSError as error:
             _settle(channel, entry, error)
         channel.ops.fsync(fd)
@@ -113,13 +99,39 @@ def entry_name(number: int) -> str:
     return f"{number:08d}"
 
 
+def _read_all(channel: Channel, directory: int) -> tuple[Entry, ...]:
+    listed = {int(name) for name in os.listdir(directory) if _NAME.fullmatch(name)}
+    for number, entry in _read_many(channel, directory, sorted(listed - channel.read.keys())):
+        channel.read[number] = entry
+    entries = []
+    for number in range(1, max(listed | channel.read.keys(), default=0) + 1):
+        if number not in channel.read:
+            # A listing may miss a name that was made while it ran, and show the one made after it (readdir(3)).
+            try:
+                channel.read[number] = _read(channel, directory, number)
+            except FileNotFoundError:
+                raise IntegrityError(
+                    f"Entry {number} of the journal {channel.journal} is missing.",
+                    hint="Restore it from a backup of the file system. Readers keep what `current` names meanwhile.",
+                ) from None
+        entries.append(channel.read[number])
+    return tuple(entries)
+
+
+def _read_many(channel: Channel, directory: int, numbers: list[int]) -> Iterable[tuple[int, Entry]]:
+    if len(numbers) < _THREADS:
+        return [(number, _read(channel, directory, number)) for number in numbers]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(zip(numbers, pool.map(lambda n: _read(channel, directory, n), numbers), strict=True))
+
+
 def _settle(channel: Channel, wanted: Entry, error: OSError) -> None:
     """After a failed symlink: return when it happened all the same, raise what kept it from happening otherwise."""
-    with open_directory(channel.journal) as fd:
-        try:
+    try:
+        with open_directory(channel.journal) as fd:
             found = _read(channel, fd, wanted.number)
-        except FileNotFoundError:
-            raise root_error(error, "Writing the journal", channel.journal) from error
+    except FileNotFoundError:
+        raise root_error(error, "Writing the journal", channel.journal) from error
     if found.tx != wanted.tx:
         raise ConflictError(
             f"While {wanted.by} was about to {wanted.do} {wanted.release} in {channel.label}, "
@@ -129,13 +141,23 @@ def _settle(channel: Channel, wanted: Entry, error: OSError) -> None:
 
 
 def _read(channel: Channel, directory: int, number: int) -> Entry:
-    where = str(channel.journal / entry_name(number))
     try:
         text = os.readlink(entry_name(number), dir_fd=directory)
-    except FileNotFoundError:
-        raise
     except OSError as error:
-        if error.errno != 22:  # EINVAL: it is no link
+        if error.errno != errno.EINVAL:
             raise
         text = "(not a link)"
-    return parse_entry(number, text, where=where)
+    return parse_entry(number, text, where=str(channel.journal / entry_name(number)))
+
+
+def _plain(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()  # an argument that was no UTF-8 holds lone surrogates
+
+
+def _fitting(entry: Entry) -> tuple[Entry, str]:
+    """Return the entry with its note cut so that its text fits into a link, and that text."""
+    text = entry.model_dump_json(exclude_defaults=True)
+    while len(text.encode()) > _TEXT_BYTES:
+        entry = entry.model_copy(update={"note": entry.note[:-50]})
+        text = entry.model_dump_json(exclude_defaults=True)
+    return entry, text

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from efsprov.core.channel_name import check_channel_name
-from efsprov.core.errors import IntegrityError, NotFoundError, RootError
+from efsprov.core.channel_name import check_channel_name, is_channel_name
+from efsprov.core.errors import IntegrityError, NotFoundError, RootError, UsageError
+from efsprov.core.history import Entry
 from efsprov.core.release_id import is_release_id
 from efsprov.store.fileops import FileOps
+from efsprov.store.lookup import is_directory
 from efsprov.store.oserrors import reported
+from efsprov.store.small_files import write_atomically
 from efsprov.store.writer import Writer
 
 FORMAT: Final = 1
@@ -35,7 +38,7 @@ class Root:
         """
         with reported("Looking for the root", path):
             absolute = Path(os.path.abspath(path))
-            if absolute == Path("/"):
+            if os.path.realpath(absolute) == "/":
                 raise RootError("The root must not be '/'.", hint="Name the mounted file system: --root /mnt/efs.")
             if not absolute.is_dir():
                 _refuse_no_directory(absolute, writing=writing)
@@ -52,13 +55,15 @@ class Root:
     def channel(self, name: str, target: str = "", *, kind: Kind = "deps", writer: Writer | None = None) -> "Channel":
         """Return the channel ``name`` for ``target`` (models have none), whether it exists or not."""
         check_channel_name(name, what="channel" if kind == "deps" else "model")
+        if target.startswith(".") or "/" in target or "\0" in target:
+            raise UsageError(f"{target!r} is not a target.", hint="A target looks like python3.11-x86_64.")
         folder = self.path / _FOLDERS[kind] / name
         return Channel(self, folder / target if target else folder, name, target, kind, writer or Writer())
 
     def channels(self, *, kind: Kind = "deps", writer: Writer | None = None) -> tuple["Channel", ...]:
         """Return the channels that exist, by name and target."""
         with reported("Listing the channels", self.path):
-            names = _folders(self.path / _FOLDERS[kind])
+            names = [name for name in _folders(self.path / _FOLDERS[kind]) if is_channel_name(name)]
             pairs = [(n, t) for n in names for t in ([""] if kind == "model" else _folders(self.path / "deps" / n))]
         found = (self.channel(name, target, kind=kind, writer=writer) for name, target in pairs)
         return tuple(c for c in found if c.exists)
@@ -74,6 +79,8 @@ class Channel:
     target: str
     kind: Kind
     writer: Writer = field(repr=False, compare=False)
+    read: dict[int, Entry] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Journal entries that were read already: they never change, and each costs a round trip."""
 
     @property
     def ops(self) -> FileOps:
@@ -86,7 +93,13 @@ class Channel:
 
     @property
     def exists(self) -> bool:
-        return self.journal.is_dir()
+        """Whether anything was ever published: a killed first sync leaves folders, but no journal entry."""
+        with reported("Looking for the channel", self.journal):
+            try:
+                with os.scandir(self.journal) as entries:
+                    return any(True for _ in entries)
+            except FileNotFoundError:
+                return False
 
     @property
     def payload(self) -> str:
@@ -131,18 +144,8 @@ class Channel:
             hint=f"There is: {', '.join(others)}." if others else "The root holds none yet: `efsprov sync` makes one.",
         )
 
-    def make_folders(self) -> "Made":
-        """Make the folders that are missing; the answer can take them away again, as long as they are empty."""
-        made = Made()
-        try:
-            with reported("Making the channel's folders", self.path):
-                self._make_folders(made)
-        except BaseException:
-            made.take_away()
-            raise
-        return made
-
-    def _make_folders(self, made: "Made") -> None:
+    def make_folders(self, made: "Made") -> None:
+        """Make the folders that are missing, noting them in ``made``; raises ``OSError``."""
         ops, format_file = self.ops, self.root.path / FORMAT_FILE
         inside = self.path.relative_to(self.root.path)
         if make_directory(ops, self.root.path):
@@ -162,25 +165,29 @@ class Made:
 
     undo: list[tuple[Callable[[str], None], Path]] = field(default_factory=list)
 
-    def take_away(self) -> None:
-        """Remove it all, last first, up to the first piece that somebody uses meanwhile."""
-        for remove, path in reversed(self.undo):
+    def take_away(self, *, below: Path | None = None) -> None:
+        """Remove it all (or what lies directly in ``below``), last first, up to the first piece that is in use."""
+        while self.undo and below in {None, self.undo[-1][1].parent}:
+            remove, path = self.undo.pop()
             try:
                 remove(str(path))
             except FileNotFoundError:
                 continue
             except OSError:
-                break  # not empty: somebody else uses it, and so everything above it
+                self.undo.clear()  # not empty: somebody else uses it, and so everything above it
 
 
 def make_directory(ops: FileOps, path: Path) -> bool:
-    """Make one directory; False where it is there already (or is ours, and only the reply was lost)."""
+    """Make one directory; False where it is there already.
+
+    On NFS a mkdir that reports EEXIST may be the one that made it (measured), so that counts as made.
+    """
     if path.is_dir():
         return False
     try:
         ops.mkdir(str(path))
     except OSError:
-        if not path.is_dir():
+        if not is_directory(path):
             raise
     return True
 
@@ -206,12 +213,12 @@ def _refuse_no_directory(path: Path, *, writing: bool) -> None:
 
 def _check_format(file: Path) -> None:
     try:
-        text = file.read_text("utf-8")
+        text = file.read_bytes()
     except FileNotFoundError:
         return
     try:
         found = json.loads(text)["format"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise IntegrityError(
             f"{file} is damaged: {text[:60]!r}.",
             hint=f'Nothing was changed. It should read {{"format": {FORMAT}}}; restore it if this is an efsprov root.',
@@ -221,29 +228,6 @@ def _check_format(file: Path) -> None:
             f"The root {file.parent} is of format {found}; this efsprov knows format {FORMAT}.",
             hint="A newer efsprov wrote it: upgrade this one (`pip install --upgrade efsprov`).",
         )
-
-
-def write_file(ops: FileOps, path: Path, content: bytes) -> None:
-    """Write a small file whole and to stable storage. Not atomic: for files that nobody reads before a later rename."""
-    fd = ops.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[ops.write(fd, view) :]
-        ops.fsync(fd)
-    finally:
-        ops.close(fd)
-
-
-def write_atomically(ops: FileOps, path: Path, content: bytes, tx: str) -> None:
-    """Put a small file in place in one step, over what may be there."""
-    beside = path.with_name(f"{path.name}.{tx}")
-    write_file(ops, beside, content)
-    try:
-        ops.rename(str(beside), str(path))
-    except OSError:
-        if beside.exists() or path.read_bytes() != content:  # else the rename happened and its reply was lost
-            raise
 
 
 def _folders(path: Path) -> list[str]:

@@ -9,10 +9,12 @@ from efsprov.core.history import ACTIVATIONS, Action, Entry, State, fold, known_
 from efsprov.core.manifest import Manifest
 from efsprov.core.release_id import new_release_id
 from efsprov.store.current import project
-from efsprov.store.journal import append_when, open_directory, read_entries, read_state
-from efsprov.store.layout import Channel, write_file
+from efsprov.store.journal import append_when, read_entries, read_state
+from efsprov.store.layout import Channel
+from efsprov.store.lookup import is_directory, open_directory
 from efsprov.store.oserrors import reported, root_error
 from efsprov.store.publisher_lock import PublisherLock
+from efsprov.store.small_files import write_file
 from efsprov.store.verify import quick_check, read_manifest
 
 
@@ -24,6 +26,7 @@ def publish(lock: PublisherLock, staged: Path, files: str, draft: Manifest, *, s
     which the lock cannot prevent where this machine was cut off.
     """
     channel, ops = lock.channel, lock.channel.ops
+    lock.assert_held()
     newest = max((*channel.release_ids(), *since.releases), default=None)
     now = channel.writer.clock()
     manifest = draft.model_copy(
@@ -60,7 +63,7 @@ def activate(channel: Channel, release: str, *, do: Action = "activate", note: s
 
     def wanted(entries: tuple[Entry, ...]) -> bool:
         state = fold(entries)
-        known_release(state, release, where=channel.label)
+        _refuse_unusable(channel, state, release)
         return state.current != release
 
     before, _ = append_when(channel, do, release, wanted, note=note)
@@ -101,8 +104,7 @@ def rollback(channel: Channel, *, to: str | None = None, note: str = "") -> tupl
             + (f" ({', '.join(skipped)}: marked bad)." if skipped else "."),
             hint="`efsprov list` shows the releases; `efsprov rollback --to ID` or `efsprov activate ID` takes any of them.",
         )
-    activate(channel, target, do="rollback", note=note)
-    return state.current, target
+    return activate(channel, target, do="rollback", note=note) or state.current, target
 
 
 def mark(channel: Channel, do: Action, release: str, *, note: str = "") -> None:
@@ -119,18 +121,22 @@ def mark(channel: Channel, do: Action, release: str, *, note: str = "") -> None:
 
 def check_usable(channel: Channel, state: State, release: str) -> None:
     """Raise when a release may not become current: unknown, pruned, marked bad, or failing the quick check."""
-    known = known_release(state, release, where=channel.label)
-    if known.bad is not None:
-        raise IntegrityError(
-            f"Release {release} of {channel.label} is marked bad" + (f": {known.bad}." if known.bad else "."),
-            hint=f"If it is good after all: `efsprov mark-good {release}`, then run the command again.",
-        )
+    _refuse_unusable(channel, state, release)
     findings = quick_check(channel, release)
     if findings:
         raise IntegrityError(
             f"Release {release} of {channel.label} is damaged: {findings[0]}"
             + (f" (and {len(findings) - 1} more)." if len(findings) > 1 else "."),
             hint=f"`efsprov verify {release}` names everything. Go to another release: `efsprov rollback --to ID`.",
+        )
+
+
+def _refuse_unusable(channel: Channel, state: State, release: str) -> None:
+    known = known_release(state, release, where=channel.label)
+    if known.bad is not None:
+        raise IntegrityError(
+            f"Release {release} of {channel.label} is marked bad" + (f": {known.bad}." if known.bad else "."),
+            hint=f"If it is good after all: `efsprov mark-good {release}`, then run the command again.",
         )
 
 
@@ -144,7 +150,7 @@ def _refuse_foreign(
 ) -> None:
     for entry in entries[since.last :]:
         if entry.do in actions and entry.release != release:
-            published = channel.release_path(release).is_dir()
+            published = is_directory(channel.release_path(release))
             raise ConflictError(
                 f"{channel.label} was changed by {entry.by} during this sync: {entry.do} {entry.release}."
                 + (
@@ -164,7 +170,7 @@ def _rename_into_place(channel: Channel, staged: Path, manifest: Manifest) -> No
         channel.ops.rename(str(staged), str(place))
     except OSError as error:
         # On NFS a rename that reports ENOENT may have happened (measured): the manifest's tx says whose release it is.
-        if not place.is_dir():
+        if not is_directory(place):
             raise root_error(error, "Publishing the release", place) from error
         found = read_manifest(channel, manifest.id)
         if found.tx != manifest.tx:

@@ -4,45 +4,62 @@ It is advisory and does not fence: a publisher that was cut off past its lease h
 What protects the channel from such a writer is the journal; ``assert_held`` only makes it notice early.
 """
 
+import errno
 import fcntl
 import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from efsprov.core.errors import BusyError, ConflictError
+from efsprov.core.errors import BusyError, ConflictError, RootError
 from efsprov.store.layout import Channel, Made
+from efsprov.store.lookup import look
 from efsprov.store.oserrors import reported
 
-_FILE = "publisher.lock"
-_POLL_SECONDS = 0.2
+LOCK_FILE = "publisher.lock"
+_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.1, 2.0
+_LOOKS_WITHOUT_WAITING = 3  # whoever only asks whether the lock is held takes it for an instant, see `is_locked`
+_VANISHED_IN_A_ROW = 20
+_VANISHED = {errno.ENOENT, errno.ESTALE}
+_LOST = {errno.EIO, errno.ESTALE, errno.ENOENT, errno.EBADF, errno.ENOLCK}
+_HOLDER_BYTES = 512
 
 
 @dataclass(frozen=True)
 class PublisherLock:
-    """A lock that is held."""
+    """A lock that is held, since ``since``."""
 
     channel: Channel
     fd: int
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def assert_held(self) -> None:
-        """Raise ``ConflictError`` when the server gave the lock to somebody else meanwhile.
+        """Raise ``ConflictError`` when the server gave the lock to somebody else meanwhile."""
+        with reported("Confirming the publisher lock", self.channel.path / LOCK_FILE):
+            if not self.is_held():
+                raise _lost(self.channel)
 
-        On NFSv4 a write under a lock that was lost fails with EIO (measured), a file that was replaced has another
-        inode.
+    def is_held(self) -> bool:
+        """Ask the server. A write under a lock that was lost fails with EIO (measured); a file made anew is another.
+
+        Raises ``OSError`` where something else keeps the file from being written.
         """
         try:
-            _write_holder(self.channel, self.fd)
-            held = _is_same_file(self.channel, self.fd)
-        except OSError:
-            held = False
-        if not held:
-            raise ConflictError(
-                f"The publisher lock of {self.channel.label} was lost: this machine was cut off from the file system.",
-                hint="Another publisher may have gone on meanwhile: `efsprov history` shows it. Then run sync again.",
-            )
+            _write_holder(self)
+            return _is_same_file(self.channel, self.fd)
+        except OSError as error:
+            if error.errno not in _LOST:
+                raise
+            return False
+
+    def server_time(self) -> datetime:
+        """Return the time by the clock of the file system's server, which stamps what is written."""
+        with reported("Asking the server's clock", self.channel.path / LOCK_FILE):
+            _write_holder(self)
+            return datetime.fromtimestamp(os.fstat(self.fd).st_mtime, UTC)
 
 
 @contextmanager
@@ -51,81 +68,151 @@ def publisher_lock(
 ) -> Iterator[PublisherLock]:
     """Hold the channel's publisher lock for the block, making the channel's folders where they are missing.
 
-    When the block fails, what was made and is still empty is taken away again.
+    When the block fails, what was made and is still empty is taken away again; and when the lock was lost meanwhile,
+    a ``RootError`` of the block becomes the ``ConflictError`` that explains it.
 
     While another publisher holds it: calls ``on_wait`` once with that holder's name and waits, or raises
     ``BusyError`` where ``wait`` is false.
     """
-    with reported("Locking the channel", channel.path):
-        fd, made = _acquire(channel, wait=wait, on_wait=on_wait)
+    lock, made = _acquire(channel, wait=wait, on_wait=on_wait)
     try:
-        yield PublisherLock(channel, fd)
-    except BaseException:
-        _release(channel, fd)
-        made.take_away()
+        yield lock
+    except BaseException as error:
+        held = _release(lock, made)
+        if not held and isinstance(error, RootError):
+            raise _lost(channel) from error
         raise
-    _release(channel, fd)
+    _release(lock, Made())
 
 
-def _acquire(channel: Channel, *, wait: bool, on_wait: Callable[[str], None] | None) -> tuple[int, Made]:
-    path, told, made = str(channel.path / _FILE), False, Made()
-    while True:
-        made.undo.extend(channel.make_folders().undo)  # each time: who held the lock may have taken them away
+def is_locked(channel: Channel) -> bool:
+    """Tell whether a publisher is at work in the channel, by asking for a share of its lock for an instant."""
+    with reported("Looking at the publisher lock", channel.path / LOCK_FILE):
         try:
-            fd = channel.ops.open(path, os.O_RDWR | os.O_CREAT)  # flock(LOCK_EX) needs it writable on NFS (measured)
+            fd = os.open(channel.path / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            continue
+            return False
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = _holder(fd)
+            return True
+        finally:
             os.close(fd)
-            if not wait:
-                raise BusyError(
-                    f"{channel.label} is being published by {holder}.",
-                    hint="Run the command again without --no-wait to wait for it.",
-                ) from None
-            if on_wait and not told:
-                on_wait(holder)
-                told = True
-            time.sleep(_POLL_SECONDS)
-            continue
-        except BaseException:
-            os.close(fd)
-            raise
-        if _is_same_file(channel, fd):  # else its last holder removed it between our open and our lock
-            _write_holder(channel, fd)
-            return fd, made
-        os.close(fd)
+    return False
 
 
-def _release(channel: Channel, fd: int) -> None:
-    # Unlinked while still held: whoever opened it before sees, once it has the lock, that the name is gone.
+def _acquire(channel: Channel, *, wait: bool, on_wait: Callable[[str], None] | None) -> tuple[PublisherLock, Made]:
+    made, looks, vanished, pause, holder = Made(), 0, 0, _POLL_SECONDS, ""
     try:
-        if _is_same_file(channel, fd):
-            channel.ops.unlink(str(channel.path / _FILE))
-    except OSError:
-        pass  # the file itself is harmless; the lock goes with the descriptor
-    finally:
+        with reported("Locking the channel", channel.path):
+            while True:
+                lock, found = _try(channel, made)
+                if lock is not None:
+                    return lock, made
+                if found and not holder and on_wait and wait:
+                    on_wait(found)
+                holder = found or holder
+                looks, vanished = looks + 1, 0 if found else vanished + 1
+                _refuse_endless(channel, holder, looks=0 if wait else looks, vanished=vanished)
+                time.sleep(pause)
+                pause = min(pause * 1.5, _LONGEST_POLL_SECONDS)
+    except BaseException:
+        if not holder:  # else somebody publishes here: the folders are theirs too
+            made.take_away()
+        raise
+
+
+def _refuse_endless(channel: Channel, holder: str, *, looks: int, vanished: int) -> None:
+    if looks >= _LOOKS_WITHOUT_WAITING:
+        raise BusyError(
+            f"{channel.label} is being published by {holder or 'another publisher'}.",
+            hint="Run the command again without --no-wait to wait for it.",
+        )
+    if vanished > _VANISHED_IN_A_ROW:
+        raise RootError(
+            f"The publisher lock {channel.path / LOCK_FILE} disappears whenever it is made.",
+            hint="Look at the mount, and whether something else removes files there.",
+        )
+
+
+def _try(channel: Channel, made: Made) -> tuple[PublisherLock | None, str]:
+    """Try once: return the lock, or None and who holds it ("" when nobody does any more: try again)."""
+    try:
+        channel.make_folders(made)  # each time: who held the lock may have taken them away
+        # flock(LOCK_EX) needs a descriptor that is open for writing on NFS (measured)
+        fd = channel.ops.open(str(channel.path / LOCK_FILE), os.O_RDWR | os.O_CREAT)
+    except FileNotFoundError:
+        if look(channel.root.path.parent) is None:
+            raise
+        return None, ""
+    lock = PublisherLock(channel, fd, channel.writer.clock())
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_same_file(channel, fd):  # its last holder removed it between our open and our lock
+            os.close(fd)
+            return None, ""
+    except BlockingIOError:
+        holder = _holder(fd)
         os.close(fd)
+        return None, holder
+    except OSError as error:
+        os.close(fd)
+        if error.errno in _VANISHED:
+            return None, ""
+        raise
+    try:
+        channel.make_folders(made)  # under the lock nobody takes them away
+        _write_holder(lock)
+    except BaseException:
+        _release(lock, made)
+        raise
+    return lock, ""
+
+
+def _release(lock: PublisherLock, made: Made) -> bool:
+    """Give the lock up and take away what was made; tell whether it was still held.
+
+    The file goes while the lock is held: whoever opened it before sees, once it has the lock, that the name is gone.
+    A publisher that lost its lock must not remove it: it is the next one's by now.
+    """
+    try:
+        held = lock.is_held()
+    except OSError:
+        held = True
+    try:
+        if held:
+            made.take_away(below=lock.channel.path)
+            with suppress(OSError):  # the file itself is harmless; the lock goes with the descriptor
+                lock.channel.ops.unlink(str(lock.channel.path / LOCK_FILE))
+    finally:
+        os.close(lock.fd)
+    if held:
+        made.take_away()
+    return held
 
 
 def _is_same_file(channel: Channel, fd: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(channel.path / _FILE), os.fstat(fd))
-    except FileNotFoundError:
-        return False
+    found = look(channel.path / LOCK_FILE)
+    return found is not None and os.path.samestat(found, os.fstat(fd))
 
 
-def _write_holder(channel: Channel, fd: int) -> None:
-    text = json.dumps({"by": channel.writer.by, "since": channel.writer.clock().isoformat(timespec="seconds")})
-    channel.ops.pwrite(fd, text.encode().ljust(512), 0)
-    channel.ops.fsync(fd)
+def _write_holder(lock: PublisherLock) -> None:
+    writer = lock.channel.writer
+    text = json.dumps({"by": writer.by, "since": lock.since.isoformat(timespec="seconds")})
+    lock.channel.ops.pwrite(lock.fd, text.encode()[:_HOLDER_BYTES].ljust(_HOLDER_BYTES), 0)
+    lock.channel.ops.fsync(lock.fd)
 
 
 def _holder(fd: int) -> str:
     try:
-        told = json.loads(os.pread(fd, 512, 0))
+        told = json.loads(os.pread(fd, _HOLDER_BYTES, 0))
         return f"{told['by']} since {told['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another publisher"
+
+
+def _lost(channel: Channel) -> ConflictError:
+    return ConflictError(
+        f"The publisher lock of {channel.label} was lost: this machine was cut off from the file system.",
+        hint="Another publisher may have gone on meanwhile: `efsprov history` shows it. Then run sync again.",
+    )

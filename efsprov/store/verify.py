@@ -17,6 +17,7 @@ from efsprov.core.manifest import Manifest
 from efsprov.store.current import read_current
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel
+from efsprov.store.lookup import is_directory
 from efsprov.store.oserrors import reported
 
 _OWN = {manifests.NAME, filelist.NAME}
@@ -39,7 +40,7 @@ def read_manifest(channel: Channel, release: str) -> Manifest:
     """Return a release's manifest; raises ``NotFoundError`` or ``IntegrityError``."""
     path = channel.release_path(release) / manifests.NAME
     with reported("Reading the manifest", path):
-        if not channel.release_path(release).is_dir():
+        if not is_directory(channel.release_path(release)):
             raise NotFoundError(
                 f"There is no release {release} in {channel.label}.",
                 hint="`efsprov list` shows the releases that there are.",

@@ -1,0 +1,184 @@
+"""Puts right what writers leave that died half-way, so that the next one starts from a sound channel."""
+
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from efsprov.core.errors import EfsprovError
+from efsprov.core.history import Entry, State
+from efsprov.store.current import project, temporary_links
+from efsprov.store.journal import append_when, read_state
+from efsprov.store.layout import FORMAT_FILE, Channel, make_directory
+from efsprov.store.lookup import look, open_directory
+from efsprov.store.oserrors import reported
+from efsprov.store.publisher_lock import PublisherLock, publisher_lock
+from efsprov.store.removal import Removed, remove_tree
+from efsprov.store.verify import quick_check, read_manifest
+
+_THREADS = 16
+_FORMAT_TEMPORARY = re.compile(re.escape(FORMAT_FILE) + r"\.[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class RepairReport:
+    """What a clean-up found and did. Paths are relative to the channel's folder.
+
+    ``state`` is the channel afterwards. ``staging`` is the folder for the publisher to build in; ``resumed`` tells
+    whether it exists, with files of a run that was killed: their content is not to be trusted before it was hashed.
+    """
+
+    state: State
+    staging: Path
+    resumed: bool = False
+    projected: bool = False
+    adopted: tuple[str, ...] = ()
+    discarded: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    freed: int = 0
+    left: tuple[str, ...] = ()
+
+    def lines(self) -> tuple[str, ...]:
+        """What was put right, a line each."""
+        return (
+            *(f"release {release} was published, but not journaled: it is now" for release in self.adopted),
+            *(f"releases/{release} was pruned or is no whole release: removed" for release in self.discarded),
+            *(f"{path} was left by a writer that was killed: removed" for path in self.removed),
+            *([f"current names {self.state.current} again"] if self.projected else []),
+            *(f"{path}: stays for the next time" for path in self.left),
+        )
+
+
+def prepare_for_publishing(lock: PublisherLock, keep_staging: str) -> RepairReport:
+    """Clean the channel up for the publisher that has just taken the lock, and give it a staging folder of its own.
+
+    Releases that were renamed into place but not journaled are adopted when they are whole, else removed; what else
+    was left by killed writers is removed; `current` is put right. Staging that a killed run left under the name
+    ``keep_staging`` (of what it was building: the lock's digest) is handed on file by file.
+    """
+    channel = lock.channel
+    adopted, discarded = _settle_orphans(channel)
+    try:
+        projected, broken = project(channel), ""
+    except EfsprovError as error:  # a release that is gone: what is published next makes up for it
+        projected, broken = False, f"current ({error.message})"
+    with reported("Cleaning up", channel.path):
+        staging, resumed = _take_over(channel, keep_staging)
+        removed, outcome = _remove_leftovers(channel, except_for=staging.name)
+    return RepairReport(
+        state=read_state(channel),
+        staging=staging,
+        resumed=resumed,
+        projected=projected,
+        adopted=adopted,
+        discarded=discarded,
+        removed=removed,
+        freed=outcome.freed,
+        left=(
+            *([broken] if broken else []),
+            *(f"{os.path.relpath(path, channel.path)} ({why})" for path, why in outcome.left),
+        ),
+    )
+
+
+def repair(channel: Channel, *, wait: bool = True) -> tuple[str, ...]:
+    """Put right what is mechanical: orphans, leftovers, trash, `current`. Return a line for each thing that was wrong.
+
+    Takes the publisher lock: waits for a publisher that is at work, or raises ``BusyError`` where ``wait`` is false.
+    """
+    channel.require()
+    with publisher_lock(channel, wait=wait) as lock:
+        return prepare_for_publishing(lock, keep_staging="").lines()
+
+
+def move_to_trash(channel: Channel, release: str) -> Path | None:
+    """Take a release out of readers' sight, in one step; return where it is now, None when it was not there."""
+    source = channel.release_path(release)
+    target = channel.trash / f"{release}.{channel.writer.new_tx()}"
+    with reported("Removing the release", source):
+        make_directory(channel.ops, channel.trash)
+        try:
+            channel.ops.rename(str(source), str(target))
+        except OSError:
+            # On NFS a rename that reports an error may have happened (measured); the new name is ours alone.
+            if look(target) is None:
+                if look(source) is None:
+                    return None
+                raise
+        for folder in (channel.trash, channel.releases):
+            with open_directory(folder) as fd:
+                channel.ops.fsync(fd)
+    return target
+
+
+def _settle_orphans(channel: Channel) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Adopt or discard what lies in `releases` without being in the journal, and what the journal says was pruned."""
+    adopted, discarded = [], []
+    there = channel.release_ids()  # before the journal: what is published in between is then in it
+    state = read_state(channel)
+    for release in there:
+        known = state.releases.get(release)
+        if known is None and not quick_check(channel, release):
+            _adopt(channel, release)
+            adopted.append(release)
+        elif known is None or (known.pruned and release != state.current):
+            move_to_trash(channel, release)
+            discarded.append(release)
+    return tuple(adopted), tuple(discarded)
+
+
+def _adopt(channel: Channel, release: str) -> None:
+    """Journal a release whose publisher died between the rename and the journal: it was built, proven and written whole."""
+
+    def unpublished(entries: tuple[Entry, ...]) -> bool:
+        return not any(e.do == "publish" and e.release == release for e in entries)
+
+    append_when(channel, "publish", release, unpublished, note="adopted", tx=read_manifest(channel, release).tx)
+
+
+def _take_over(channel: Channel, keep: str) -> tuple[Path, bool]:
+    """Name a fresh staging folder, and move into it the files of one that was left under the same name, if any.
+
+    Only files move, not folders. Whoever left it may be alive, cut off from the server (the lock does not fence, see
+    `publisher_lock`), and go on writing when it comes back: through folders that it holds open or by the old path. So
+    the release that is built here must share no folder and no name with it.
+    """
+    fresh = channel.staging / f"{keep or 'none'}.{channel.writer.new_tx()}"
+    old = [n for n in os.listdir(channel.staging) if keep and (n == keep or n.startswith(f"{keep}."))]
+    if not old:
+        return fresh, False
+    newest = max(old, key=lambda name: os.lstat(channel.staging / name).st_mtime_ns)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        level = [(channel.staging / newest, fresh)]
+        while level:
+            level = [pair for below in pool.map(lambda p: _move_files(channel, *p), level) for pair in below]
+    return fresh, look(fresh) is not None
+
+
+def _move_files(channel: Channel, source: Path, target: Path) -> list[tuple[Path, Path]]:
+    """Move the regular files of one folder; return its subfolders with the places that theirs go to."""
+    below = []
+    try:
+        make_directory(channel.ops, target)
+        with os.scandir(source) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    below.append((source / entry.name, target / entry.name))
+                elif entry.is_file(follow_symlinks=False):
+                    channel.ops.rename(str(source / entry.name), str(target / entry.name))
+    except OSError:
+        return []  # what does not come along is built anew
+    return below
+
+
+def _remove_leftovers(channel: Channel, *, except_for: str) -> tuple[tuple[str, ...], Removed]:
+    doomed = [channel.staging / name for name in sorted(os.listdir(channel.staging)) if name != except_for]
+    doomed += [channel.trash / name for name in sorted(os.listdir(channel.trash))]
+    doomed += [channel.path / name for name in temporary_links(channel)]
+    root = channel.root.path
+    doomed += [root / name for name in sorted(os.listdir(root)) if _FORMAT_TEMPORARY.fullmatch(name)]
+    outcome = Removed()
+    for path in doomed:
+        outcome += remove_tree(channel.ops, path)
+    return tuple(os.path.relpath(path, channel.path) for path in doomed if look(path) is None), outcome
