@@ -1,0 +1,171 @@
+"""Import modules in this fresh interpreter and tell what that took; run by the target's interpreter (3.9 or newer).
+
+usage: python -I -S -B probe.py SITE REPORT IMPORT...
+
+REPORT first holds the name that is being imported, so that a crash can be told with its cause, and in the end a JSON
+document; the keys are those of `efsprov.pipeline.smoke.SmokeResult`, paths are relative to SITE.
+"""
+
+# What is imported here before it is measured would not be measured.
+# ruff: noqa: PLC0415, PTH123
+
+import os
+import sys
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+IN_MEMORY = 0b11 << 62  # of a pagemap entry: present, or swapped out (Linux, admin-guide/mm/pagemap.rst)
+
+
+class Timeline:
+    """What was used, in the order of first use: sources that ran, libraries that were loaded, files that were opened."""
+
+    def __init__(self, site: str) -> None:
+        self.prefix = site + "/"
+        self.order: "dict[str, None]" = {}
+        self.opened: "dict[str, None]" = {}
+
+    def hook(self, event: str, args: "tuple[object, ...]") -> None:
+        """Note audit EVENT; only what lies in the tree counts.
+
+        ``exec`` has the code object of each module that is run, ``import`` the file of each extension module that is
+        about to be loaded, ``ctypes.dlopen`` that of a library, ``open`` that of anything that Python code reads.
+        """
+        if event == "exec":
+            path = getattr(args[0], "co_filename", None) if getattr(args[0], "co_name", "") == "<module>" else None
+            self._note(self.order, path)
+        elif event == "import":
+            self._note(self.order, args[1])
+        elif event == "ctypes.dlopen":
+            self._note(self.order, args[0])
+        elif event == "open" and not (isinstance(args[2], int) and args[2] & os.O_ACCMODE):
+            self._note(self.opened, args[0])
+
+    def _note(self, where: "dict[str, None]", path: object) -> None:
+        if isinstance(path, str) and path.startswith(self.prefix):
+            where.setdefault(path[len(self.prefix) :])
+
+
+def touched(site: str) -> "dict[str, list[list[int]]]":
+    """{file: [[offset, length], ...]} of the pages of mapped files under SITE that this process has touched; bytes.
+
+    A page counts when this process's own page table holds it: it was used, or lies within the 64 KiB around one that
+    was and that the kernel maps along. What a disk read ahead into the page cache does not count.
+    """
+    found: "dict[str, set[int]]" = {}
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+        areas = [line.rstrip("\n").split(None, 5) for line in maps]
+    pagemap = os.open("/proc/self/pagemap", os.O_RDONLY)
+    try:
+        for area in areas:
+            if len(area) == 6 and area[5].startswith(site + "/"):
+                start, end = (int(address, 16) // PAGE for address in area[0].split("-"))
+                entries = memoryview(os.pread(pagemap, (end - start) * 8, start * 8)).cast("Q")
+                first = int(area[2], 16) // PAGE
+                pages = found.setdefault(area[5][len(site) + 1 :], set())
+                pages.update(first + i for i, entry in enumerate(entries) if entry & IN_MEMORY)
+    finally:
+        os.close(pagemap)
+    return {name: ranges(pages) for name, pages in found.items()}
+
+
+def ranges(pages: "set[int]") -> "list[list[int]]":
+    """[[offset, length], ...] in bytes of runs of PAGES."""
+    runs: "list[list[int]]" = []
+    for page in sorted(pages):
+        if runs and sum(runs[-1]) == page * PAGE:
+            runs[-1][1] += PAGE
+        else:
+            runs.append([page * PAGE, PAGE])
+    return runs
+
+
+def with_dependencies(order: "list[str]", site: str) -> "list[str]":
+    """ORDER with the libraries that others need put in before what needs them.
+
+    The dynamic linker lists what it loaded in the order of loading, an extension module before its dependencies, and
+    relocates in the opposite order (dl_iterate_phdr(3)).
+    """
+    import ctypes
+
+    class Info(ctypes.Structure):
+        _fields_ = (("address", ctypes.c_void_p), ("name", ctypes.c_char_p))
+
+    loaded: "list[str]" = []
+
+    def see(info: "ctypes._Pointer[Info]", _size: int, _data: object) -> int:
+        loaded.append(os.path.realpath(os.fsdecode(info.contents.name or b"")))
+        return 0
+
+    callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Info), ctypes.c_size_t, ctypes.c_void_p)(see)
+    ctypes.CDLL(None).dl_iterate_phdr(callback, None)
+    groups: "dict[str, list[str]]" = {}
+    asked = ""
+    for path in loaded:
+        if path.startswith(site + "/"):
+            name = path[len(site) + 1 :]
+            if name in order:
+                asked = name
+            else:
+                groups.setdefault(asked, []).insert(0, name)
+    return [*groups.get("", []), *(name for asked in order for name in [*groups.get(asked, []), asked])]
+
+
+def file_of(module: object) -> str:
+    """``__file__`` of MODULE, asked in a way that makes no lazy module load itself."""
+    file = getattr(module, "__dict__", {}).get("__file__")
+    return file if isinstance(file, str) else ""
+
+
+def main(site: str, report: str, imports: "list[str]") -> None:
+    """Import IMPORTS in order with SITE first on the path, as the shim puts it, and write REPORT."""
+    import importlib
+    import site as builtins_of_a_normal_start
+    import time
+
+    builtins_of_a_normal_start.setquit()
+    builtins_of_a_normal_start.setcopyright()
+    builtins_of_a_normal_start.sethelper()
+    site = os.path.realpath(site)
+    sys.argv[:] = [""]
+    sys.path.insert(0, site)
+    timeline = Timeline(site)
+    sys.addaudithook(timeline.hook)
+    process = os.getpid()
+    wall, cpu = time.perf_counter(), time.process_time()
+    for name in imports:
+        with open(report, "w", encoding="utf-8") as out:
+            out.write(name)
+        importlib.import_module(name)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    if os.getpid() != process:  # a child that a package forked and that came back from its import
+        os._exit(0)
+    order, opened = list(timeline.order), list(timeline.opened)
+    try:
+        libraries = touched(site)
+    except OSError:  # a kernel or a sandbox without pagemap: then nothing is known, and nothing is read ahead
+        libraries = {}
+
+    import json
+    import resource
+
+    started = {f"{site}/{name}": i for i, name in enumerate(order)}
+    modules = {name: started.get(file_of(module)) for name, module in list(sys.modules.items())}
+    document = {
+        "imports": imports,
+        "modules": [name for _, name in sorted((at, name) for name, at in modules.items() if at is not None)],
+        "order": with_dependencies(order, site),
+        "opened": [name for name in opened if not name.endswith(".pyc")],
+        "libraries": libraries,
+        "seconds": wall,
+        "cpu_seconds": cpu,
+        "max_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+    with open(report, "w", encoding="utf-8", errors="surrogateescape") as out:
+        json.dump(document, out)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # the proof is that it imports; what packages do on the way out is not asked
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])
