@@ -5,9 +5,9 @@ The journal's last activation is the truth about what is current; the `current` 
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -52,12 +52,14 @@ def parse_entry(number: int, text: str, *, where: str) -> Entry:
 
 @dataclass(frozen=True)
 class Release:
-    """What the journal tells of one release. Times are the writers' own clocks."""
+    """What the journal tells of one release. Times are by the writers' own clocks; ``..._in`` are entries' numbers."""
 
     id: str
     published: datetime
+    published_in: int
     activated: tuple[datetime, ...] = ()
     deactivated: datetime | None = None  # None while current, or when it never was
+    deactivated_in: int | None = None
     bad: str | None = None  # the reason, possibly empty
     pinned: bool = False
     pruned: bool = False
@@ -68,9 +70,9 @@ class _Folding:
     releases: dict[str, Release] = field(default_factory=dict)
     stack: list[str] = field(default_factory=list)
 
-    def change(self, release: str, at: datetime, **changes: object) -> None:
-        known = self.releases.get(release, Release(release, at))
-        self.releases[release] = Release(**{**known.__dict__, **changes})
+    def change(self, release: str, entry: Entry, **changes: Any) -> None:
+        known = self.releases.get(release) or Release(release, entry.at, entry.number)
+        self.releases[release] = replace(known, **changes)
 
 
 @dataclass(frozen=True)
@@ -112,31 +114,32 @@ def fold(entries: Iterable[Entry]) -> State:
     """
     folding, last = _Folding(), 0
     for entry in entries:
-        last, release, at = entry.number, entry.release, entry.at
+        last, release = entry.number, entry.release
         if entry.do in ACTIVATIONS:
             _activate(folding, entry)
         elif entry.do == "publish":
-            folding.change(release, at, published=at)
+            folding.change(release, entry, published=entry.at, published_in=entry.number, pruned=False)
         elif entry.do in {"mark-bad", "mark-good"}:
-            folding.change(release, at, bad=entry.note if entry.do == "mark-bad" else None)
+            folding.change(release, entry, bad=entry.note if entry.do == "mark-bad" else None)
         elif entry.do in {"pin", "unpin"}:
-            folding.change(release, at, pinned=entry.do == "pin")
+            folding.change(release, entry, pinned=entry.do == "pin")
         else:
-            folding.change(release, at, pruned=True)
+            folding.change(release, entry, pruned=True)
     return State(last, folding.releases, tuple(folding.stack))
 
 
 def _activate(folding: _Folding, entry: Entry) -> None:
     stack, release = folding.stack, entry.release
     if stack and stack[-1] != release:
-        folding.change(stack[-1], entry.at, deactivated=entry.at)
+        folding.change(stack[-1], entry, deactivated=entry.at, deactivated_in=entry.number)
     if entry.do == "rollback" and release in stack:
         while stack[-1] != release:
             stack.pop()
     elif not stack or stack[-1] != release:
         stack.append(release)
     known = folding.releases.get(release)
-    folding.change(release, entry.at, activated=(*(known.activated if known else ()), entry.at), deactivated=None)
+    activated = (*(known.activated if known else ()), entry.at)
+    folding.change(release, entry, activated=activated, deactivated=None, deactivated_in=None, pruned=False)
 
 
 def known_release(state: State, release: str, *, where: str) -> Release:
