@@ -1,0 +1,60 @@
+"""The plan of a sync: what would be done, as data."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+from efsprov.core.difference import Change
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class PlannedWheel(_Record):
+    """A wheel that would be installed; ``size`` in bytes, 0 where the index does not tell."""
+
+    name: str
+    version: str
+    wheel: str
+    size: int = 0
+    requested: bool = False
+
+
+class NeededConsent(_Record):
+    """Something that is not done unless ``flag`` says so; ``message`` tells what it is and what it costs."""
+
+    kind: str
+    message: str
+    flag: str
+    size: int = 0
+
+
+class Plan(_Record):
+    """What a sync with the same options does.
+
+    ``action``: build a release, nothing (the current release has the same lock), or make a published release with the
+    same lock current again. ``existing`` names that release.
+    """
+
+    root: str
+    channel: str
+    target: str
+    builder: str
+    action: Literal["build", "nothing", "activate"]
+    requirements: tuple[str, ...]
+    wheels: tuple[PlannedWheel, ...]
+    lock_digest: str
+    current: str | None = None
+    existing: str | None = None
+    changes: tuple[Change, ...] = ()
+    smoke: str = ""
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    consents: tuple[NeededConsent, ...] = Field(default=())
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def download_bytes(self) -> int:
+        """The sizes of all wheels, in bytes, as far as the index tells them."""
+        return sum(wheel.size for wheel in self.wheels)
