@@ -6,7 +6,7 @@ import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from efsprov.core import filelist
 from efsprov.core import manifest as manifests
@@ -14,11 +14,13 @@ from efsprov.core.errors import EfsprovError, IntegrityError, NotFoundError
 from efsprov.core.filelist import FileEntry
 from efsprov.core.history import State
 from efsprov.core.manifest import Manifest
-from efsprov.store.current import read_current
+from efsprov.core.release_id import is_release_id
+from efsprov.store.current import read_current, temporary_links
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel
 from efsprov.store.lookup import is_directory
 from efsprov.store.oserrors import reported
+from efsprov.store.publisher_lock import is_locked
 
 _OWN = {manifests.NAME, filelist.NAME}
 _CHUNK = 1 << 20  # one NFS READ at rsize=1048576
@@ -88,29 +90,38 @@ def check_release(
         findings.append(Finding(where, f"holds the manifest of {manifest.id}"))
     with reported("Checking the release", path):
         present = dict(_walk(path))
-        findings += [
-            Finding(f"{where}/{name}", "is not in the manifest")
-            for name in present.keys() - _OWN - {f.path for f in files}
-        ]
-        sound = []
-        for entry in files:
-            problem = _wrong_stat(present.get(entry.path), entry)
-            if problem:
-                findings.append(Finding(f"{where}/{entry.path}", problem))
-            else:
-                sound.append(entry)
-        if full:
-            findings += _wrong_hashes(path, where, sound, progress)
+    # Folders count too: an empty one on `sys.path` would be imported as a namespace package.
+    expected = _OWN | {f.path for f in files} | {str(p) for f in files for p in PurePosixPath(f.path).parents}
+    findings += [Finding(f"{where}/{name}", "is not in the manifest") for name in present.keys() - expected]
+    sound = []
+    for entry in files:
+        problem = _wrong_stat(present.get(entry.path), entry)
+        if problem:
+            findings.append(Finding(f"{where}/{entry.path}", problem))
+        else:
+            sound.append(entry)
+    if full:
+        findings += _wrong_content(path, where, sound, progress)
     return tuple(sorted(findings, key=str))
 
 
 def check_channel(channel: Channel, state: State | None = None) -> tuple[Finding, ...]:
-    """Hold journal, folders and `current` against each other; return what a repair would put right or a reader lacks."""
-    state = state or read_state(channel)
-    findings, present = [], set(channel.release_ids())
-    known = {release.id for release in state.live}
-    findings += [Finding(f"releases/{r}", "is in the journal, but not there") for r in sorted(known - present)]
-    findings += [Finding(f"releases/{r}", "is there, but not in the journal") for r in sorted(present - known)]
+    """Hold journal, folders and `current` against each other; return what a repair would put right or a reader lacks.
+
+    ``state`` saves reading the journal when it was read just now. While a publisher is at work, what it has in hand is
+    no finding.
+    """
+    at_work, present, findings = is_locked(channel), set(channel.release_ids()), []
+    if state is None or not present <= state.releases.keys():
+        state = read_state(channel)  # after the folders: what was published in between is in it
+    for release in sorted(present | state.releases.keys()):
+        known = state.releases.get(release)
+        if release not in present and known and not known.pruned:
+            findings.append(Finding(f"releases/{release}", "is in the journal, but not there"))
+        elif release in present and not at_work and not known:
+            findings.append(Finding(f"releases/{release}", "is there, but not in the journal"))
+        elif release in present and not at_work and known and known.pruned:
+            findings.append(Finding(f"releases/{release}", "was pruned, but is still there"))
     try:
         projected = read_current(channel)
     except IntegrityError as error:
@@ -118,22 +129,27 @@ def check_channel(channel: Channel, state: State | None = None) -> tuple[Finding
     else:
         if projected != state.current:
             findings.append(Finding("current", f"names {projected}, the journal's last activation {state.current}"))
+    return (*findings, *(() if at_work else _leftovers(channel)))
+
+
+def _leftovers(channel: Channel) -> Iterator[Finding]:
     with reported("Checking the channel", channel.path):
-        for folder, what in (
+        for name in temporary_links(channel):
+            yield Finding(name, "was left by a writer that was killed")
+        for folder, problem in (
             (channel.staging, "was left by a sync that was killed"),
             (channel.trash, "waits to be removed"),
         ):
-            findings += (
-                [Finding(f"{folder.name}/{name}", what) for name in sorted(os.listdir(folder))]
-                if folder.is_dir()
-                else []
-            )
-    return tuple(findings)
+            for name in sorted(os.listdir(folder)) if is_directory(folder) else ():
+                yield Finding(f"{folder.name}/{name}", problem)
+        for name in sorted(os.listdir(channel.releases)) if is_directory(channel.releases) else ():
+            if not is_release_id(name):
+                yield Finding(f"releases/{name}", "is no release")
 
 
-def _walk(top: Path, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
-    """Yield (relative path, lstat) of all that is no folder, listing folders in parallel level by level."""
-    level = [prefix]
+def _walk(top: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield (relative path, lstat) of all that lies below, listing folders in parallel, level by level."""
+    level = [""]
     with ThreadPoolExecutor(_THREADS) as pool:
         while level:
             below: list[str] = []
@@ -142,8 +158,7 @@ def _walk(top: Path, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
                     path = f"{folder}/{name}" if folder else name
                     if stat.S_ISDIR(status.st_mode):
                         below.append(path)
-                    else:
-                        yield path, status
+                    yield path, status
             level = below
 
 
@@ -162,18 +177,25 @@ def _wrong_stat(status: os.stat_result | None, entry: FileEntry) -> str:
     return ""
 
 
-def _wrong_hashes(
+def _wrong_content(
     path: Path, where: str, files: list[FileEntry], progress: Callable[[int, int], None] | None
 ) -> list[Finding]:
     total, done, findings = sum(f.size for f in files), 0, []
     with ThreadPoolExecutor(_THREADS) as pool:
-        for entry, found in zip(files, pool.map(lambda f: sha256_of(path / f.path), files), strict=True):
+        for entry, problem in zip(files, pool.map(lambda f: _wrong_hash(path / f.path, f), files), strict=True):
             done += entry.size
             if progress:
                 progress(done, total)
-            if found != entry.sha256:
-                findings.append(Finding(f"{where}/{entry.path}", "has other content than its SHA-256 says"))
+            if problem:
+                findings.append(Finding(f"{where}/{entry.path}", problem))
     return findings
+
+
+def _wrong_hash(path: Path, entry: FileEntry) -> str:
+    try:
+        return "" if sha256_of(path) == entry.sha256 else "has other content than its SHA-256 says"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
 
 
 def sha256_of(path: Path) -> str:
