@@ -1,0 +1,200 @@
+"""The copy of a checked local tree into staging on the root: parallel, with few round trips, resumable.
+
+Used by dependencies and models alike. It leaves syncfs(2) to the publisher: one durable point for the whole release.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from efsprov.core.filelist import FileEntry
+from efsprov.store.concurrency import Concurrency
+from efsprov.store.copy_plan import CopyPlan, plan_copy
+from efsprov.store.copy_record import CopyRecord
+from efsprov.store.copy_tally import CopyProgress, Tally
+from efsprov.store.copy_worker import CopyWorker
+from efsprov.store.fileops import FileOps
+from efsprov.store.links import LinkIndex
+from efsprov.store.oserrors import reported
+from efsprov.store.staging_scan import remove, scan
+from efsprov.store.work_queue import WorkQueue
+
+_TICK_SECONDS: Final = 0.1
+_WINDOW_SECONDS: Final = 0.25  # one observation of the throughput
+_NOTE_SECONDS: Final = 1.0
+_CHECK_SECONDS: Final = 2.0
+_JOIN_SECONDS: Final = 10.0  # a call to a server that is gone does not end; its thread is left behind
+
+
+@dataclass(frozen=True, slots=True)
+class CopyLimits:
+    """Bounds of a copy: files under way at once, and the buffers (bytes) that large files share."""
+
+    start: int = 16
+    workers: int = 128
+    buffers: int = 32
+    buffer_size: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class CopyReport:
+    """What a copy did. ``kept`` was in staging already; ``workers`` is the concurrency that it ended with."""
+
+    files: int
+    bytes: int
+    linked_files: int
+    linked_bytes: int
+    kept_files: int
+    kept_bytes: int
+    written_files: int
+    written_bytes: int
+    removed: int
+    seconds: float
+    workers: int
+
+
+def copy_tree(
+    source: Path,
+    staging: Path,
+    files: Sequence[FileEntry],
+    *,
+    ops: FileOps,
+    links: LinkIndex | None = None,
+    progress: Callable[[CopyProgress], None] | None = None,
+    check: Callable[[], None] | None = None,
+    limits: CopyLimits | None = None,
+) -> CopyReport:
+    """Make ``staging`` hold exactly ``files``, with the content that ``source`` has and the SHA-256 that they name.
+
+    ``staging`` is a folder of nobody else's; it may be missing, or hold part of this or another copy. ``links`` says
+    what to link instead of writing. ``progress`` is called in this thread, at most every 0.1 s and once at the end.
+    ``check`` is called every two seconds and may raise to stop the copy (is the publisher lock still held?).
+
+    Raises ``IntegrityError`` when a file of ``source`` is not what ``files`` says, ``RootError`` for what the file
+    system refuses. Whatever ends it early, the next copy into the same staging goes on from there.
+    """
+    began = time.monotonic()
+    limits = limits or CopyLimits()
+    links = links or LinkIndex()
+    with reported("Copying", staging):
+        if not staging.is_dir():
+            _make_staging(staging, ops)
+        record = CopyRecord(staging, ops=ops)
+        try:
+            plan = plan_copy(files, found=scan(staging), trusted=record.trusted, linkable=links.where)
+            record.keep(plan.kept)
+            remove(staging, files=plan.remove_files, folders=plan.remove_folders, ops=ops)
+            tally = _tally(files, plan)
+            queue = WorkQueue(plan.top, limit=limits.start, buffers=limits.buffers, buffer_size=limits.buffer_size)
+
+            def new_worker(number: int) -> CopyWorker:
+                return CopyWorker(number, source, staging, ops=ops, links=links, queue=queue, tally=tally)
+
+            run = _Run(queue, new_worker, tally, record, limits)
+            run.until_done(began, progress, check)
+        finally:
+            record.close()
+    return CopyReport(
+        files=tally.files_total,
+        bytes=tally.bytes_total,
+        linked_files=tally.linked_files,
+        linked_bytes=tally.linked_bytes,
+        kept_files=tally.kept_files,
+        kept_bytes=tally.kept_bytes + tally.spared_bytes,
+        written_files=tally.finished_files,
+        written_bytes=tally.written_bytes,
+        removed=len(plan.remove_files) + len(plan.remove_folders),
+        seconds=time.monotonic() - began,
+        workers=run.concurrency.limit,
+    )
+
+
+class _Run:
+    """The threads of one copy, and the one that looks after them."""
+
+    def __init__(
+        self,
+        queue: WorkQueue,
+        new_worker: Callable[[int], CopyWorker],
+        tally: Tally,
+        record: CopyRecord,
+        limits: CopyLimits,
+    ) -> None:
+        self.concurrency = Concurrency(limit=limits.start, high=limits.workers)
+        self._queue, self._new_worker, self._tally, self._record = queue, new_worker, tally, record
+        self._threads: list[threading.Thread] = []
+
+    def until_done(
+        self, began: float, progress: Callable[[CopyProgress], None] | None, check: Callable[[], None] | None
+    ) -> None:
+        """Run to the end; raises the first worker's error, or what ``progress`` and ``check`` raise."""
+        try:
+            self._start_workers()
+            self._watch(began, progress, check)
+        finally:
+            self._queue.stop()
+            self._join()
+            with suppress(OSError):  # without this note the next copy reads a few files again, no more
+                self._record.note(self._tally.take_finished())
+        if self._queue.error is not None:
+            raise self._queue.error
+        if progress is not None:
+            progress(self._tally.progress(time.monotonic() - began))
+
+    def _watch(
+        self, began: float, progress: Callable[[CopyProgress], None] | None, check: Callable[[], None] | None
+    ) -> None:
+        observed = noted = checked = time.monotonic()
+        units = 0.0
+        while not self._queue.finished.wait(_TICK_SECONDS):
+            now = time.monotonic()
+            if now - observed >= _WINDOW_SECONDS:
+                done = self._tally.units()
+                limit = self.concurrency.observe(done - units, now - observed, starved=self._queue.starved)
+                observed, units = now, done
+                self._queue.set_limit(limit)
+                self._start_workers()
+            if now - noted >= _NOTE_SECONDS:
+                self._record.note(self._tally.take_finished())
+                noted = now
+            if check is not None and now - checked >= _CHECK_SECONDS:
+                check()
+                checked = now
+            if progress is not None:
+                progress(self._tally.progress(now - began))
+
+    def _start_workers(self) -> None:
+        while len(self._threads) < self.concurrency.limit:
+            worker = self._new_worker(len(self._threads))
+            thread = threading.Thread(target=worker.run, name=f"copy-{len(self._threads)}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def _join(self) -> None:
+        until = time.monotonic() + _JOIN_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        if not any(thread.is_alive() for thread in self._threads):
+            self._queue.close()
+
+
+def _make_staging(staging: Path, ops: FileOps) -> None:
+    try:
+        ops.mkdir(str(staging), 0o755)
+    except OSError:
+        if not os.path.isdir(staging):
+            raise
+
+
+def _tally(files: Sequence[FileEntry], plan: CopyPlan) -> Tally:
+    return Tally(
+        files_total=len(files),
+        bytes_total=sum(entry.size for entry in files),
+        kept_files=len(plan.kept),
+        kept_bytes=sum(entry.size for entry in plan.kept),
+    )

@@ -1,0 +1,120 @@
+"""What a copy notes beside staging about the files that it finished, so that the next one need not read them again.
+
+Size and mode do not show that a file is whole: one that is written in parallel pieces has its full size early, and a
+local disk may come back from a power loss with full-size files of zeros. So a note is believed only
+
+- where the file system is NFS: closing a file wrote it to the server's stable storage before it was noted
+  (RFC 8881, 18.32 and 10.3.1: modified data is flushed at close), whoever reads the note, or
+- where this machine has not booted since: what a killed process had written is still in the page cache or on disk.
+
+Anything else is read and compared. A note names path, size, mode and SHA-256; before a noted file is replaced, the
+record is written anew without it.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from efsprov.core import filelist
+from efsprov.core.errors import IntegrityError
+from efsprov.core.filelist import FileEntry
+from efsprov.store.fileops import FileOps
+
+_SUFFIX: Final = ".copied"
+_LASTING: Final = "lasting"
+_NETWORK: Final = frozenset({"nfs", "nfs4"})
+
+
+def record_path(staging: Path) -> Path:
+    """Where the notes about ``staging`` lie: beside it, since staging becomes the release as it is."""
+    return staging.with_name(staging.name + _SUFFIX)
+
+
+def scope_of(folder: Path) -> str:
+    """Tell how long a finished file is known to be whole on this file system: for good, or until the machine reboots."""
+    if file_system_type(folder) in _NETWORK:
+        return _LASTING
+    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+
+
+def file_system_type(folder: Path) -> str:
+    """Return the type of the file system that holds ``folder``, as /proc names it ('' when it does not)."""
+    status = os.stat(folder)
+    device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
+        for line in mounts:
+            before, _, after = line.partition(" - ")
+            if before.split()[2] == device:
+                return after.split()[0]
+    return ""
+
+
+class CopyRecord:
+    """The notes about one staging folder. ``trusted`` are the entries that need not be read again."""
+
+    def __init__(self, staging: Path, *, ops: FileOps, scope: str | None = None) -> None:
+        self._path = record_path(staging)
+        self._ops = ops
+        self._scope = scope or scope_of(staging)
+        self._fd = -1
+        self.trusted = self._read()
+
+    def keep(self, kept: Iterable[FileEntry]) -> None:
+        """Forget all but ``kept``, in one step; to be called before any other file is replaced."""
+        self.trusted = frozenset(kept)
+        content = self._header() + filelist.dump(self.trusted).encode("utf-8", "surrogateescape")
+        beside = f"{self._path}.new"
+        self._fd = self._ops.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        self._append(content)
+        try:
+            self._ops.rename(beside, str(self._path))
+        except OSError:
+            if os.path.exists(beside):  # else it happened, and only the reply was lost
+                raise
+
+    def note(self, finished: Iterable[FileEntry]) -> None:
+        """Add files that are whole, closed and named."""
+        lines = filelist.dump(finished)
+        if lines:
+            self._append(lines.encode("utf-8", "surrogateescape"))
+
+    def close(self) -> None:
+        """Close the record; it stays for the next copy."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            self._ops.close(fd)
+
+    def _header(self) -> bytes:
+        return f"# {self._scope}\n".encode()
+
+    def _append(self, content: bytes) -> None:
+        view = memoryview(content)
+        while view:
+            view = view[self._ops.write(self._fd, view) :]
+        if self._scope == _LASTING:
+            self._ops.fsync(self._fd)  # for a machine that goes on after this one is gone
+
+    def _read(self) -> frozenset[FileEntry]:
+        try:
+            text = self._path.read_bytes().decode("utf-8", "surrogateescape")
+        except FileNotFoundError:
+            return frozenset()
+        believed, noted = False, {}
+        for line in text.split("\n")[:-1]:  # what follows the last newline was cut off
+            if line.startswith("# "):
+                believed = line[2:] in {_LASTING, self._scope}
+                continue
+            try:
+                (entry,) = filelist.parse(line, where=str(self._path))
+            except IntegrityError:
+                continue  # torn in the middle by a crash: one note less
+            noted[entry.path] = entry if believed else None
+        return frozenset(entry for entry in noted.values() if entry is not None)
+
+
+def forget(staging: Path, *, ops: FileOps) -> None:
+    """Remove the notes about ``staging``: it was published, or is gone."""
+    path = record_path(staging)
+    if path.exists():
+        ops.unlink(str(path))

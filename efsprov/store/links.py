@@ -1,0 +1,79 @@
+"""Which files of existing releases a new release can be given as hard links, instead of writing them again.
+
+A link shares the inode, so damage would be shared too. What is checked before a link is made costs no round trips of
+its own, because one listing of the folder brings every file's attributes: type, size and mode are those of the
+release's file list, and the file was not written to after that list was. (Both times are the server's.) Content that
+rotted without a write shows in `efsprov verify` only.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from efsprov.core import filelist
+from efsprov.core.filelist import FileEntry
+
+MAX_LINKS: Final = 177  # names a file on EFS, https://docs.aws.amazon.com/efs/latest/ug/limits.html
+_CLOCK_STEP_NS: Final = 2_000_000_000  # the coarsest timestamps in use
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSource:
+    """A release to link from: its folder, and when its file list was written (ns since the epoch, on its server)."""
+
+    release: Path
+    written_ns: int
+
+    @classmethod
+    def of(cls, release: Path) -> "LinkSource":
+        """Look at a release; raises ``OSError`` when it is gone."""
+        return cls(release, os.stat(release / filelist.NAME).st_mtime_ns)
+
+    def refusal(self, there: os.stat_result | None, entry: FileEntry) -> str:
+        """Say why the file whose attributes are ``there`` cannot stand for ``entry``; '' when it can."""
+        if there is None or not stat.S_ISREG(there.st_mode):
+            return "is not there"
+        if there.st_size != entry.size or stat.S_IMODE(there.st_mode) != entry.mode:
+            return "has another size or mode than its release says"
+        if there.st_mtime_ns > self.written_ns + _CLOCK_STEP_NS:
+            return "was changed after it was published"
+        if there.st_nlink >= MAX_LINKS:
+            return "has all the links that it may have"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkIndex:
+    """Of which release each path can be linked: ``where`` maps a path to an index into ``sources``."""
+
+    sources: tuple[LinkSource, ...] = ()
+    where: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def build(
+        cls, wanted: Iterable[FileEntry], releases: Iterable[tuple[LinkSource, Sequence[FileEntry]]]
+    ) -> "LinkIndex":
+        """Find ``wanted`` in the file lists of ``releases``, the first of which that has a file is taken.
+
+        A file counts as the same when path, size, mode and SHA-256 are. Stops reading ``releases`` when all is found.
+        """
+        missing = set(wanted)
+        sources: list[LinkSource] = []
+        where: dict[str, int] = {}
+        for source, entries in releases:
+            same = missing.intersection(entries)
+            if same:
+                where.update(dict.fromkeys((entry.path for entry in same), len(sources)))
+                sources.append(source)
+                missing -= same
+            if not missing:
+                break
+        return cls(tuple(sources), where)
+
+    def source_of(self, path: str) -> LinkSource | None:
+        """Return the release that has the file, or None."""
+        index = self.where.get(path)
+        return None if index is None else self.sources[index]
