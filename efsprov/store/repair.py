@@ -3,11 +3,13 @@
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from efsprov.core.errors import EfsprovError
 from efsprov.core.history import Entry, State
+from efsprov.store.copy_record import CopyRecord, file_system_type, record_path
 from efsprov.store.current import project, temporary_links
 from efsprov.store.journal import append_when, read_state
 from efsprov.store.layout import FORMAT_FILE, Channel, make_directory
@@ -18,6 +20,7 @@ from efsprov.store.removal import Removed, remove_tree
 from efsprov.store.verify import quick_check, read_manifest
 
 _THREADS = 16
+_LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "hostfs", "overlay", "tmpfs", "xfs", "zfs"})
 _FORMAT_TEMPORARY = re.compile(re.escape(FORMAT_FILE) + r"\.[0-9a-f]{16}")
 
 
@@ -26,7 +29,7 @@ class RepairReport:
     """What a clean-up found and did. Paths are relative to the channel's folder.
 
     ``state`` is the channel afterwards. ``staging`` is the folder for the publisher to build in; ``resumed`` tells
-    whether it exists, with files of a run that was killed: their content is not to be trusted before it was hashed.
+    whether it exists, with files of a run that was killed (which of them are whole is in the copy's record).
     """
 
     state: State
@@ -65,7 +68,7 @@ def prepare_for_publishing(lock: PublisherLock, keep_staging: str) -> RepairRepo
         projected, broken = False, f"current ({error.message})"
     with reported("Cleaning up", channel.path):
         staging, resumed = _take_over(channel, keep_staging)
-        removed, outcome = _remove_leftovers(channel, except_for=staging.name)
+        removed, outcome = _remove_leftovers(channel, except_for=staging)
     return RepairReport(
         state=read_state(channel),
         staging=staging,
@@ -138,42 +141,44 @@ def _adopt(channel: Channel, release: str) -> None:
 
 
 def _take_over(channel: Channel, keep: str) -> tuple[Path, bool]:
-    """Name a fresh staging folder, and move into it the files of one that was left under the same name, if any.
+    """Name a fresh staging folder, and put into it what a killed run left under the same name, if any.
 
-    Only files move, not folders. Whoever left it may be alive, cut off from the server (the lock does not fence, see
-    `publisher_lock`), and go on writing when it comes back: through folders that it holds open or by the old path. So
-    the release that is built here must share no folder and no name with it.
+    On a local disk whoever held the lock before is dead, and the folder is simply renamed. On a network file system it
+    may be alive, cut off from the server (the lock does not fence, see `publisher_lock`), and go on writing when it comes
+    back: through files and folders that it holds open, or by the old path. So what is built here shares no folder, no
+    name and no unfinished file with it: only files that it noted as finished are moved, one by one.
     """
     fresh = channel.staging / f"{keep or 'none'}.{channel.writer.new_tx()}"
-    old = [n for n in os.listdir(channel.staging) if keep and (n == keep or n.startswith(f"{keep}."))]
+    old = [name for name in _folders_in(channel.staging) if keep and (name == keep or name.startswith(f"{keep}."))]
     if not old:
         return fresh, False
-    newest = max(old, key=lambda name: os.lstat(channel.staging / name).st_mtime_ns)
+    left = channel.staging / max(old, key=lambda name: os.lstat(channel.staging / name).st_mtime_ns)
+    if file_system_type(channel.staging) in _LOCAL:
+        moves = [(left, fresh)]
+    else:
+        moves = [(left / entry.path, fresh / entry.path) for entry in CopyRecord(left, ops=channel.ops).trusted]
+        for folder in sorted(
+            {parent for _, path in moves for parent in path.parents if fresh in (parent, *parent.parents)}
+        ):
+            make_directory(channel.ops, folder)
     with ThreadPoolExecutor(_THREADS) as pool:
-        level = [(channel.staging / newest, fresh)]
-        while level:
-            level = [pair for below in pool.map(lambda p: _move_files(channel, *p), level) for pair in below]
+        list(pool.map(lambda move: _move(channel, *move), [*moves, (record_path(left), record_path(fresh))]))
     return fresh, look(fresh) is not None
 
 
-def _move_files(channel: Channel, source: Path, target: Path) -> list[tuple[Path, Path]]:
-    """Move the regular files of one folder; return its subfolders with the places that theirs go to."""
-    below = []
-    try:
-        make_directory(channel.ops, target)
-        with os.scandir(source) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    below.append((source / entry.name, target / entry.name))
-                elif entry.is_file(follow_symlinks=False):
-                    channel.ops.rename(str(source / entry.name), str(target / entry.name))
-    except OSError:
-        return []  # what does not come along is built anew
-    return below
+def _folders_in(path: Path) -> list[str]:
+    with os.scandir(path) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
-def _remove_leftovers(channel: Channel, *, except_for: str) -> tuple[tuple[str, ...], Removed]:
-    doomed = [channel.staging / name for name in sorted(os.listdir(channel.staging)) if name != except_for]
+def _move(channel: Channel, source: Path, target: Path) -> None:
+    with suppress(OSError):  # what does not come along is built anew
+        channel.ops.rename(str(source), str(target))
+
+
+def _remove_leftovers(channel: Channel, *, except_for: Path) -> tuple[tuple[str, ...], Removed]:
+    kept = {except_for.name, record_path(except_for).name}
+    doomed = [channel.staging / name for name in sorted(os.listdir(channel.staging)) if name not in kept]
     doomed += [channel.trash / name for name in sorted(os.listdir(channel.trash))]
     doomed += [channel.path / name for name in temporary_links(channel)]
     root = channel.root.path
