@@ -1,0 +1,137 @@
+"""Where packages come from and how they are reached: efsprov.toml over `UV_*` over `PIP_*`, as uv's environment."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict
+
+# What an installer needs of a user's environment besides its own settings. Nothing else gets through: PYTHONPATH,
+# VIRTUAL_ENV or UV_TARGET would change what is resolved and where it goes.
+_KEPT: Final = (
+    *("HOME", "USER", "LOGNAME", "PATH", "TMPDIR", "LANG", "LC_ALL", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "NETRC"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT", "SSH_AUTH_SOCK"),
+    *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX"),
+    *("UV_INDEX_STRATEGY", "UV_KEYRING_PROVIDER", "UV_INSECURE_HOST", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS", "UV_OFFLINE"),
+    *("UV_HTTP_TIMEOUT", "UV_HTTP_CONNECT_TIMEOUT", "UV_HTTP_RETRIES", "UV_REQUEST_TIMEOUT", "UV_CACHE_DIR"),
+    *("UV_CONCURRENT_DOWNLOADS", "UV_CONCURRENT_INSTALLS", "UV_CREDENTIALS_DIR"),
+    *("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_EXCLUDE_NEWER", "UV_PRERELEASE", "UV_RESOLUTION"),
+    *("UV_CONFIG_FILE", "UV_NO_CONFIG"),
+)
+# Names and passwords of indexes that UV_INDEX names, and user-name settings that uv may add to them.
+_KEPT_PREFIX: Final = "UV_INDEX_"
+_TRUE: Final = {"1", "true", "yes", "on"}
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s\"'`]+@")
+
+
+class InstallerSection(BaseModel):
+    """`[installer]` of efsprov.toml. ``find_links`` are folders or URLs; relative paths are the settings file's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    index: str | None = None
+    extra_indexes: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    proxy: str | None = None
+    certificate: Path | None = None
+
+    def anchored(self, folder: Path) -> "InstallerSection":
+        """Return the section with its relative paths made absolute from ``folder``."""
+        links = tuple(_anchor(link, folder) for link in self.find_links)
+        certificate = folder / self.certificate.expanduser() if self.certificate else None
+        return self.model_copy(update={"find_links": links, "certificate": certificate})
+
+
+@dataclass(frozen=True)
+class InstallerSettings:
+    """``environment`` is all that uv runs with. The other fields say the same to those who do not ask uv."""
+
+    environment: Mapping[str, str]
+    find_links: tuple[str, ...] = ()
+    certificate: Path | None = None
+    insecure_hosts: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"InstallerSettings({', '.join(sorted(self.environment))})"  # values may hold passwords
+
+    @property
+    def index_urls(self) -> tuple[str, ...]:
+        """The URLs of the indexes that are named, credentials included; empty when it is the installer's default."""
+        told = " ".join(self.environment.get(name, "") for name in ("UV_DEFAULT_INDEX", "UV_INDEX"))
+        return tuple(_without_name(word) for word in told.split())
+
+
+def installer_settings(section: InstallerSection, environ: Mapping[str, str], *, folder: Path) -> InstallerSettings:
+    """Merge ``section`` over the `UV_*` over the `PIP_*` variables of ``environ``.
+
+    Relative paths in `PIP_*` and `UV_FIND_LINKS` are those of ``folder``, the working directory. A setting of a
+    higher place replaces the lower one whole: lists are not joined.
+    """
+    env = {name: value for name, value in environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIX)}
+    pip = {name[4:]: value.strip() for name, value in environ.items() if name.startswith("PIP_") and value.strip()}
+
+    index = section.index or env.pop("UV_DEFAULT_INDEX", "") or env.get("UV_INDEX_URL", "") or pip.get("INDEX_URL", "")
+    env.pop("UV_INDEX_URL", None)
+    extra = (
+        " ".join(section.extra_indexes)
+        or " ".join(filter(None, (env.pop("UV_INDEX", ""), env.get("UV_EXTRA_INDEX_URL", ""))))
+        or pip.get("EXTRA_INDEX_URL", "")
+    )
+    env.pop("UV_EXTRA_INDEX_URL", None)
+    find_links = (
+        section.find_links
+        or tuple(filter(None, env.pop("UV_FIND_LINKS", "").split(",")))
+        or tuple(pip.get("FIND_LINKS", "").split())
+    )
+    find_links = tuple(_anchor(link.strip(), folder) for link in find_links)
+    derived = {
+        "UV_DEFAULT_INDEX": index,
+        "UV_INDEX": extra,
+        "UV_FIND_LINKS": ",".join(find_links),
+        "UV_NO_INDEX": env.get("UV_NO_INDEX") or ("true" if pip.get("NO_INDEX", "").lower() in _TRUE else ""),
+        "UV_INSECURE_HOST": env.get("UV_INSECURE_HOST") or pip.get("TRUSTED_HOST", ""),
+        "UV_HTTP_TIMEOUT": env.get("UV_HTTP_TIMEOUT")
+        or env.get("UV_REQUEST_TIMEOUT")
+        or pip.get("DEFAULT_TIMEOUT", ""),
+        "UV_HTTP_RETRIES": env.get("UV_HTTP_RETRIES") or pip.get("RETRIES", ""),
+        "UV_CONSTRAINT": env.get("UV_CONSTRAINT") or pip.get("CONSTRAINT", ""),
+        "UV_PRERELEASE": env.get("UV_PRERELEASE") or ("allow" if pip.get("PRE", "").lower() in _TRUE else ""),
+        "SSL_CLIENT_CERT": env.get("SSL_CLIENT_CERT") or pip.get("CLIENT_CERT", ""),
+        "SSL_CERT_FILE": str(section.certificate or "") or env.get("SSL_CERT_FILE") or pip.get("CERT", ""),
+    }
+    if proxy := section.proxy or pip.get("PROXY"):
+        for name in ("ALL_PROXY", "all_proxy", "http_proxy", "https_proxy"):
+            env.pop(name, None)
+        derived |= {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy}
+    if section.index or section.extra_indexes:
+        derived["UV_NO_INDEX"] = ""
+    for name, value in derived.items():
+        env.pop(name, None)
+        if value:
+            env[name] = value
+    certificate = env.get("SSL_CERT_FILE")
+    hosts = env.get("UV_INSECURE_HOST", "").split()
+    return InstallerSettings(
+        MappingProxyType(env), find_links, Path(certificate) if certificate else None, tuple(hosts)
+    )
+
+
+def mask(text: str) -> str:
+    """Return ``text`` with the user name and password of each URL in it replaced by `***`."""
+    return _CREDENTIALS.sub("***@", text)
+
+
+def _anchor(link: str, folder: Path) -> str:
+    """Make a folder's path absolute; leave a URL as it is."""
+    return link if urlsplit(link).scheme in {"http", "https", "file"} else str(folder / Path(link).expanduser())
+
+
+def _without_name(index: str) -> str:
+    """Take the `name=` off an index that is given as `name=URL`."""
+    name, equals, url = index.partition("=")
+    return url if equals and "/" not in name and ":" not in name else index
