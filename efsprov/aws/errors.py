@@ -1,0 +1,176 @@
+"""What an error of AWS means, in plain words: pure functions from botocore's exceptions to ``AwsError``."""
+
+import json
+import re
+from typing import Any, Final
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004 (botocore's own, not the built-in)
+    HTTPClientError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+
+from efsprov.core.errors import AwsError
+
+DENIED: Final = frozenset(
+    {
+        "UnauthorizedOperation",
+        "AccessDenied",
+        "AccessDeniedException",
+        "UnauthorizedException",
+        "Client.UnauthorizedOperation",
+    }
+)
+CAPACITY: Final = frozenset(
+    {
+        "InsufficientInstanceCapacity",
+        "InsufficientHostCapacity",
+        "InsufficientReservedInstanceCapacity",
+        "InsufficientCapacity",
+        "SpotMaxPriceTooLow",
+        "Unsupported",  # the instance type is not offered in the zone
+        "UnsupportedOperation",
+    }
+)
+"""Another zone or instance type may do where these were answered; asking for the same again does not help."""
+
+_THROTTLED: Final = frozenset(
+    {
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "EC2ThrottledException",
+        "SlowDown",
+        "PriorRequestNotComplete",
+    }
+)
+_QUOTAS: Final = {
+    "VcpuLimitExceeded": "the account's quota of vCPUs for this kind of instance is used up",
+    "InstanceLimitExceeded": "the account's quota of instances of this type is used up",
+    "MaxSpotInstanceCountExceeded": "the account's quota of spot instances is used up",
+    "SecurityGroupLimitExceeded": "the account's quota of security groups in this VPC is used up",
+    "RulesPerSecurityGroupLimitExceeded": "the quota of rules in a security group is used up",
+    "SecurityGroupsPerInterfaceLimitExceeded": "the quota of security groups on one network interface is used up",
+    "KeyPairLimitExceeded": "the account's quota of key pairs is used up",
+    "VolumeLimitExceeded": "the account's quota of EBS volumes is used up",
+    "MaxIOPSLimitExceeded": "the account's quota of EBS I/O operations is used up",
+    "InsufficientFreeAddressesInSubnet": "the subnet has no free address",
+    "NetworkInterfaceLimitExceeded": "the account's quota of network interfaces is used up",
+}
+_CREDENTIALS: Final = {
+    "ExpiredToken": "the credentials have expired",
+    "ExpiredTokenException": "the credentials have expired",
+    "RequestExpired": "the credentials or this machine's clock are out of date",
+    "InvalidClientTokenId": "AWS does not know the access key",
+    "AuthFailure": "AWS does not accept the credentials",
+    "UnrecognizedClientException": "AWS does not accept the credentials",
+    "SignatureDoesNotMatch": "the secret key does not belong to the access key",
+    "OptInRequired": "the account has not enabled this region or service",
+}
+_SIGN_IN: Final = (
+    "`aws sts get-caller-identity` shows whether credentials work; `aws sso login` or AWS_PROFILE renew them."
+)
+_ENCODED: Final = re.compile(r"Encoded authorization failure message: (\S+)")
+
+
+def code_of(error: BaseException | None) -> str:
+    """Return AWS's code of a botocore error, or of the one that an ``AwsError`` was made from; "" where there is none."""
+    if isinstance(error, AwsError):
+        error = error.__cause__
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether the same request may succeed later: throttling, a failure of AWS (5xx), a broken connection.
+
+    A lack of capacity comes with status 500 too, but is not transient in that sense: it lasts for hours.
+    """
+    if isinstance(error, ClientError):
+        if code_of(error) in CAPACITY | _QUOTAS.keys():
+            return False
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return code_of(error) in _THROTTLED or status >= 500
+    return isinstance(error, ConnectionError | HTTPClientError)
+
+
+def encoded_denial(error: BaseException) -> str | None:
+    """Return the encoded message of an EC2 denial, which STS can decode; None where there is none."""
+    found = _ENCODED.search(str(error)) if code_of(error) in DENIED else None
+    return found[1] if found else None
+
+
+def explain(error: ClientError | BotoCoreError, *, region: str, denial: str = "") -> AwsError:
+    """Say what happened and what to do; ``denial`` is the decoded message of an access denied (JSON), where known."""
+    if not isinstance(error, ClientError):
+        return _explain_local(error, region)
+    code, message = code_of(error), str(error.response.get("Error", {}).get("Message", "")).strip()
+    where = f"{error.operation_name} in {region}"
+    if code in DENIED:
+        reason = describe_denial(denial) if denial else _ENCODED.sub("", message).strip()
+        hint = "`efsprov iac iam` prints the policy that efsprov needs; docs/reference/iam.md says what each action is for."
+        if encoded_denial(error) and not denial:
+            hint = f"Allow sts:DecodeAuthorizationMessage to be told which statement is in the way. {hint}"
+        return AwsError(f"Access denied: {where}. {_sentence(reason)}", hint=hint)
+    if code in _QUOTAS:
+        return AwsError(
+            f"{where}: {_QUOTAS[code]}. AWS says: {_sentence(message)}",
+            hint="Ask for more under Service Quotas, free some, or choose another --instance-type or region.",
+        )
+    if code in _CREDENTIALS:
+        return AwsError(f"{where}: {_CREDENTIALS[code]}. AWS says: {_sentence(message)}", hint=_SIGN_IN)
+    if is_transient(error):
+        return AwsError(
+            f"{where} failed again and again: {code}. AWS says: {_sentence(message)}", hint="Try again in some minutes."
+        )
+    return AwsError(f"{where} failed: {code}. AWS says: {_sentence(message)}")
+
+
+def describe_denial(decoded: str) -> str:
+    """Say who may not do what to what, from the JSON that STS's DecodeAuthorizationMessage returns."""
+    try:
+        told: dict[str, Any] = json.loads(decoded)
+        context = told.get("context", {})
+        who = context.get("principal", {}).get("arn", "This identity")
+        what, to = context.get("action", "this action"), context.get("resource", "the resource")
+    except (ValueError, AttributeError):
+        return decoded
+    statements = (told.get("matchedStatements") or {}).get("items") or []
+    names = ", ".join(str(s.get("statementId")) for s in statements if s.get("statementId"))
+    if told.get("explicitDeny"):
+        why = f"a statement denies it explicitly{f' ({names})' if names else ''}"
+    else:
+        why = "no statement allows it"
+    return f"{who} may not {what} on {to}: {why}."
+
+
+def _explain_local(error: BotoCoreError, region: str) -> AwsError:
+    if isinstance(error, NoCredentialsError | PartialCredentialsError | SSOError | TokenRetrievalError):
+        return AwsError(f"There are no usable AWS credentials: {_sentence(str(error))}", hint=_SIGN_IN)
+    if isinstance(error, ProfileNotFound):
+        return AwsError(
+            _sentence(str(error)),
+            hint="AWS_PROFILE names a profile of ~/.aws/config; `aws configure list-profiles` lists them.",
+        )
+    if isinstance(error, NoRegionError):
+        return AwsError("No AWS region is set.", hint="Name one: --region eu-central-1, or AWS_REGION.")
+    if isinstance(error, ConnectionError | HTTPClientError):
+        return AwsError(
+            f"AWS in {region} cannot be reached: {_sentence(str(error))}",
+            hint="Check the network, the proxy and the region.",
+        )
+    return AwsError(_sentence(str(error)))
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
