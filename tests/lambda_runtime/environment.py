@@ -5,6 +5,7 @@ own limit, its second try within the first invocation, the freeze between events
 that leaves ``/tmp`` as it is.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from tests.lambda_runtime.function import MIB, Function, merge_layers
@@ -92,12 +93,16 @@ class LambdaEnvironment:
         self._next: Next | None = None
         self._initialised = False
         self._frozen = False
-        self._scratch = tempfile.TemporaryDirectory(prefix="environment-")
-        scratch = Path(self._scratch.name)
-        merge_layers(function.layers, scratch / "opt")
-        (scratch / "opt").mkdir(exist_ok=True)
-        self._log = (scratch / "log").open("a+b", buffering=0)
-        self._sandbox = Sandbox(function.entries(scratch / "opt"), logs=self._log.fileno(), on_exit=self._exited)
+        with contextlib.ExitStack() as undo:
+            scratch = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="environment-")))
+            (scratch / "opt").mkdir()
+            merge_layers(function.layers, scratch / "opt")
+            for target in map(PurePosixPath, function.mounts):
+                if target.is_relative_to("/opt"):  # read-only later, so the mount point is made now
+                    (scratch / target.relative_to("/")).mkdir(parents=True, exist_ok=True)
+            self._log = undo.enter_context((scratch / "log").open("a+b", buffering=0))
+            self._sandbox = Sandbox(function.entries(scratch / "opt"), logs=self._log.fileno(), on_exit=self._exited)
+            self._undo = undo.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -112,8 +117,12 @@ class LambdaEnvironment:
         with self._busy:
             if self._api:
                 self._api.close()
-            self._log.close()
-            self._scratch.cleanup()
+            self._undo.close()
+
+    def kill(self) -> None:
+        """SIGKILL to the function's processes at this moment, from another thread than the one that invokes."""
+        self._sandbox.kill()
+        self._exited(-signal.SIGKILL)
 
     def init(self) -> float:
         """The init phase, as provisioned concurrency would have it; returns its duration in seconds.

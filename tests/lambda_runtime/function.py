@@ -19,7 +19,8 @@ class Function:
 
     ``code`` is the folder with the handler's module and becomes /var/task; each of ``layers`` is a folder as it lies in
     /opt (so modules are in its ``python/``), a later one over an earlier one. ``mounts`` maps a path in the function
-    (``/mnt/efs``) to a folder here. ``timeout`` and ``init_timeout`` are seconds. ``limit_memory`` holds the address
+    (``/mnt/efs``) to a folder here, writable unless it is a Bind that says otherwise. ``tmp_mb`` of /tmp are memory of
+    this machine as far as they are written. ``timeout`` and ``init_timeout`` are seconds. ``limit_memory`` holds the address
     space to ``memory_mb``, which is more than Lambda counts: frameworks map far more than they touch.
     """
 

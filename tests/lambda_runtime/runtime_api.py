@@ -150,14 +150,15 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         api = self.server.api
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        current = f"{PREFIX}invocation/{api.request_id}/"
         if self.path == PREFIX + "init/error":
             api.happenings.put(Failure(body, init=True))
-        elif self.path == f"{PREFIX}invocation/{api.request_id}/error":
-            api.request_id = None
-            api.happenings.put(Failure(body))
-        elif self.path != f"{PREFIX}invocation/{api.request_id}/response":
+        elif api.request_id is None or self.path not in {current + "error", current + "response"}:
             self._answer(400, {"errorMessage": "Invalid request ID", "errorType": "InvalidRequestID"})
             return
+        elif self.path.endswith("/error"):
+            api.request_id = None
+            api.happenings.put(Failure(body))
         elif len(body) > MAX_RESPONSE:
             message = f"Response payload size exceeded maximum allowed payload size ({MAX_RESPONSE} bytes)."
             api.happenings.put(Failure(error_body("Function.ResponseSizeTooLarge", message)))

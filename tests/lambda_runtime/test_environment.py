@@ -184,6 +184,18 @@ class TestReuseAndReset:
         (tmp_path / "second").touch()
         waiting.join()
 
+    def test_can_be_killed_at_any_moment(self, deploy, tmp_path):
+        environment = deploy("ordinary.meet", mounts={"/mnt/efs": tmp_path})
+        answers: list[Any] = []
+        event = {"place": "/mnt/efs", "together": 2}
+        waiting = threading.Thread(target=lambda: answers.append(environment.invoke(event)))
+        waiting.start()
+        wait_until(lambda: any(tmp_path.iterdir()))
+        environment.kill()
+        waiting.join()
+        assert answers[0].error.message.endswith("Runtime exited with error: signal: killed")
+        assert environment.invoke(event).error is None  # the file of the killed one is the second
+
     def test_closing_ends_what_runs(self, deploy, tmp_path):
         environment = deploy("ordinary.meet", mounts={"/mnt/efs": tmp_path})
         raised: list[BaseException] = []
@@ -260,6 +272,15 @@ class TestSurroundings:
         environment = deploy("ordinary.write", mounts={"/mnt/efs": tmp_path})
         assert environment.invoke({"path": "/mnt/efs/x", "size": 3}).payload == "written"
         assert (tmp_path / "x").read_bytes() == bytes(3)
+
+    def test_more_can_be_mounted_beside_the_layers(self, deploy, tmp_path):
+        (tmp_path / "layer/python").mkdir(parents=True)
+        (tmp_path / "layer/python/a.py").write_text("WHO = 'layer'\n")
+        (tmp_path / "more").mkdir()
+        settings = {"layers": [tmp_path / "layer"], "mounts": {"/opt/more": tmp_path / "more"}}
+        assert deploy("ordinary.load", **settings).invoke("a").payload == "layer"
+        written = deploy("ordinary.write", **settings).invoke({"path": "/opt/more/x", "size": 1})
+        assert written.payload == "written"
 
     def test_file_system_can_be_read_only(self, deploy, tmp_path):
         environment = deploy("ordinary.write", mounts={"/mnt/efs": Bind(tmp_path, "/mnt/efs")})

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH109, PTH123, PTH208
+# ruff: noqa: PTH109, PTH112, PTH123, PTH208
 """Handlers that do what the tests of the harness want to see done."""
 
 import contextlib
@@ -35,7 +35,8 @@ def count(event, context):
 
 def describe(event, context):
     return {
-        "argv0": Path(sys.executable).name,
+        "executable": sys.executable,
+        "packages": {folder: os.listdir(folder) for folder in sys.path if os.path.isdir(folder)},
         "cwd": os.getcwd(),
         "environ": dict(os.environ),
         "path": sys.path,
