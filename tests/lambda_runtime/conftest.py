@@ -1,3 +1,44 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lambda_runtime import Bind, Runtime
+from tests.lambda_runtime.calls import CODE, ROLE, client
+from tests.lambda_runtime.endpoint import LambdaEndpoint
 from tests.lambda_runtime.fixtures import lambda_runtime
 
 __all__ = ["lambda_runtime"]
+
+
+@pytest.fixture
+def mounts() -> dict[str, Path | Bind]:
+    return {}
+
+
+@pytest.fixture
+def endpoint(lambda_runtime: Runtime, mounts) -> Iterator[LambdaEndpoint]:
+    with LambdaEndpoint({lambda_runtime.name: lambda_runtime}, mounts=mounts) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def aws(endpoint):
+    return client(endpoint)
+
+
+@pytest.fixture
+def create(aws, lambda_runtime):
+    """Creates a function and waits until it is active, as a client has to; returns its configuration."""
+
+    def make(handler: str = "ordinary.echo", name: str = "function", code: bytes = CODE, **settings: Any):
+        settings = {
+            "Runtime": lambda_runtime.name,
+            "Timeout": 30,
+            "Role": ROLE,
+        } | settings
+        aws.create_function(FunctionName=name, Handler=handler, Code={"ZipFile": code}, **settings)
+        return aws.get_function_configuration(FunctionName=name)
+
+    return make
