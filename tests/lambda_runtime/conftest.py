@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,21 @@ def mounts() -> dict[str, Path | Bind]:
 
 
 @pytest.fixture
-def endpoint(lambda_runtime: Runtime, mounts) -> Iterator[LambdaEndpoint]:
+def endpoint(lambda_runtime: Runtime, mounts: dict[str, Path | Bind]) -> Iterator[LambdaEndpoint]:
     with LambdaEndpoint({lambda_runtime.name: lambda_runtime}, mounts=mounts) as endpoint:
         yield endpoint
 
 
 @pytest.fixture
-def aws(endpoint):
+def aws(endpoint: LambdaEndpoint) -> Any:
     return client(endpoint)
 
 
 @pytest.fixture
-def create(aws, lambda_runtime):
+def create(aws: Any, lambda_runtime: Runtime) -> Callable[..., Any]:
     """Creates a function and waits until it is active, as a client has to; returns its configuration."""
 
-    def make(handler: str = "ordinary.echo", name: str = "function", code: bytes = CODE, **settings: Any):
+    def make(handler: str = "ordinary.echo", name: str = "function", code: bytes = CODE, **settings: Any) -> Any:
         settings = {
             "Runtime": lambda_runtime.name,
             "Timeout": 30,
