@@ -15,6 +15,7 @@ from efsprov.store.lookup import is_directory, open_directory
 from efsprov.store.oserrors import reported, root_error
 from efsprov.store.publisher_lock import PublisherLock
 from efsprov.store.small_files import write_file
+from efsprov.store.staging import discard_staging
 from efsprov.store.verify import quick_check, read_manifest
 
 
@@ -44,6 +45,7 @@ def publish(lock: PublisherLock, staged: Path, files: str, draft: Manifest, *, s
     lock.assert_held()
     refuse_foreign(channel, since, release=manifest.id, actions=frozenset({"publish"}))
     _rename_into_place(channel, staged, manifest)
+    discard_staging(channel, staged)  # what the copy noted beside it
 
     def unpublished(entries: tuple[Entry, ...]) -> bool:
         return not any(e.do == "publish" and e.release == manifest.id for e in entries)

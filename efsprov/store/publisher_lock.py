@@ -140,8 +140,7 @@ def _try(channel: Channel, made: Made) -> tuple[PublisherLock | None, str]:
     """Try once: return the lock, or None and who holds it ("" when nobody does any more: try again)."""
     try:
         channel.make_folders(made)  # each time: who held the lock may have taken them away
-        # flock(LOCK_EX) needs a descriptor that is open for writing on NFS (measured)
-        fd = channel.ops.open(str(channel.path / LOCK_FILE), os.O_RDWR | os.O_CREAT)
+        fd = _open(channel)
     except FileNotFoundError:
         if look(channel.root.path.parent) is None:
             raise
@@ -168,6 +167,16 @@ def _try(channel: Channel, made: Made) -> tuple[PublisherLock | None, str]:
         _release(lock, made)
         raise
     return lock, ""
+
+
+def _open(channel: Channel) -> int:
+    path, flags = channel.path / LOCK_FILE, os.O_RDWR | os.O_CREAT  # LOCK_EX on NFS: open for writing (measured)
+    try:
+        return channel.ops.open(str(path), flags)
+    except OSError:
+        if look(path) is None:
+            raise
+    return channel.ops.open(str(path), flags)  # it was made, and the reply was lost
 
 
 def _release(lock: PublisherLock, made: Made) -> bool:

@@ -2,14 +2,12 @@
 
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from efsprov.core.errors import EfsprovError
 from efsprov.core.history import Entry, State
-from efsprov.store.copy_record import CopyRecord, file_system_type, record_path
+from efsprov.store.copy_record import record_path
 from efsprov.store.current import project, temporary_links
 from efsprov.store.journal import append_when, read_state
 from efsprov.store.layout import FORMAT_FILE, Channel, make_directory
@@ -17,10 +15,9 @@ from efsprov.store.lookup import look, open_directory
 from efsprov.store.oserrors import reported
 from efsprov.store.publisher_lock import PublisherLock, publisher_lock
 from efsprov.store.removal import Removed, remove_tree
+from efsprov.store.staging import take_over
 from efsprov.store.verify import quick_check, read_manifest
 
-_THREADS = 16
-_LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "hostfs", "overlay", "tmpfs", "xfs", "zfs"})
 _FORMAT_TEMPORARY = re.compile(re.escape(FORMAT_FILE) + r"\.[0-9a-f]{16}")
 
 
@@ -67,7 +64,7 @@ def prepare_for_publishing(lock: PublisherLock, keep_staging: str) -> RepairRepo
     except EfsprovError as error:  # a release that is gone: what is published next makes up for it
         projected, broken = False, f"current ({error.message})"
     with reported("Cleaning up", channel.path):
-        staging, resumed = _take_over(channel, keep_staging)
+        staging, resumed = take_over(channel, keep_staging)
         removed, outcome = _remove_leftovers(channel, except_for=staging)
     return RepairReport(
         state=read_state(channel),
@@ -138,42 +135,6 @@ def _adopt(channel: Channel, release: str) -> None:
         return not any(e.do == "publish" and e.release == release for e in entries)
 
     append_when(channel, "publish", release, unpublished, note="adopted", tx=read_manifest(channel, release).tx)
-
-
-def _take_over(channel: Channel, keep: str) -> tuple[Path, bool]:
-    """Name a fresh staging folder, and put into it what a killed run left under the same name, if any.
-
-    On a local disk whoever held the lock before is dead, and the folder is simply renamed. On a network file system it
-    may be alive, cut off from the server (the lock does not fence, see `publisher_lock`), and go on writing when it comes
-    back: through files and folders that it holds open, or by the old path. So what is built here shares no folder, no
-    name and no unfinished file with it: only files that it noted as finished are moved, one by one.
-    """
-    fresh = channel.staging / f"{keep or 'none'}.{channel.writer.new_tx()}"
-    old = [name for name in _folders_in(channel.staging) if keep and (name == keep or name.startswith(f"{keep}."))]
-    if not old:
-        return fresh, False
-    left = channel.staging / max(old, key=lambda name: os.lstat(channel.staging / name).st_mtime_ns)
-    if file_system_type(channel.staging) in _LOCAL:
-        moves = [(left, fresh)]
-    else:
-        moves = [(left / entry.path, fresh / entry.path) for entry in CopyRecord(left, ops=channel.ops).trusted]
-        for folder in sorted(
-            {parent for _, path in moves for parent in path.parents if fresh in (parent, *parent.parents)}
-        ):
-            make_directory(channel.ops, folder)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(lambda move: _move(channel, *move), [*moves, (record_path(left), record_path(fresh))]))
-    return fresh, look(fresh) is not None
-
-
-def _folders_in(path: Path) -> list[str]:
-    with os.scandir(path) as entries:
-        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-
-
-def _move(channel: Channel, source: Path, target: Path) -> None:
-    with suppress(OSError):  # what does not come along is built anew
-        channel.ops.rename(str(source), str(target))
 
 
 def _remove_leftovers(channel: Channel, *, except_for: Path) -> tuple[tuple[str, ...], Removed]:

@@ -1,0 +1,63 @@
+"""The folder in which a publisher builds a release: handed on after a kill, thrown away after a failure."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from efsprov.store.copy_record import CopyRecord, file_system_type, record_path
+from efsprov.store.layout import Channel, make_directory
+from efsprov.store.lookup import look
+from efsprov.store.removal import Removed, remove_tree
+
+_THREADS = 16
+_LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "hostfs", "overlay", "tmpfs", "xfs", "zfs"})
+
+
+def take_over(channel: Channel, keep: str) -> tuple[Path, bool]:
+    """Name a fresh staging folder, and put into it what a killed run left under the same name, if any.
+
+    On a local disk whoever held the lock before is dead, and the folder is simply renamed. On a network file system it
+    may be alive, cut off from the server (the lock does not fence, see `publisher_lock`), and go on writing when it comes
+    back: through files and folders that it holds open, or by the old path. So what is built here shares no folder, no
+    name and no unfinished file with it: only files that it noted as finished are moved, one by one.
+    """
+    fresh = channel.staging / f"{keep or 'none'}.{channel.writer.new_tx()}"
+    old = [name for name in _folders_in(channel.staging) if keep and (name == keep or name.startswith(f"{keep}."))]
+    if not old:
+        return fresh, False
+    left = channel.staging / max(old, key=lambda name: os.lstat(channel.staging / name).st_mtime_ns)
+    if file_system_type(channel.staging) in _LOCAL:
+        moves = [(left, fresh)]
+    else:
+        moves = [(left / entry.path, fresh / entry.path) for entry in CopyRecord(left, ops=channel.ops).trusted]
+        for folder in sorted(
+            {parent for _, path in moves for parent in path.parents if fresh in (parent, *parent.parents)}
+        ):
+            make_directory(channel.ops, folder)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(lambda move: _move(channel, *move), [*moves, (record_path(left), record_path(fresh))]))
+    return fresh, look(fresh) is not None
+
+
+def _folders_in(path: Path) -> list[str]:
+    with os.scandir(path) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _move(channel: Channel, source: Path, target: Path) -> None:
+    with suppress(OSError):  # what does not come along is built anew
+        channel.ops.rename(str(source), str(target))
+
+
+def discard_staging(channel: Channel, staging: Path) -> Removed:
+    """Remove a staging folder and what was noted beside it; raises nothing that the file system may say.
+
+    For a publisher that fails in an orderly way. What cannot be removed, the next publisher removes.
+    """
+    removed = Removed()
+    with suppress(OSError):
+        for name in sorted(os.listdir(channel.staging)):
+            if name == staging.name or name.startswith(f"{staging.name}."):
+                removed += remove_tree(channel.ops, channel.staging / name)
+    return removed
