@@ -1,0 +1,78 @@
+"""Makes sense of what uv says when it cannot resolve."""
+
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+
+class Kind(Enum):
+    """The ways in which resolving fails."""
+
+    UNREACHABLE = auto()
+    UNKNOWN_PACKAGE = auto()
+    NO_VERSION = auto()
+    NO_WHEEL = auto()
+    CONFLICT = auto()
+    FILE = auto()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why uv failed: ``subject`` is the package or URL that it is about, ``explanation`` uv's own, cleaned up."""
+
+    kind: Kind
+    subject: str
+    explanation: str
+
+
+_FETCH = re.compile(r"(?:Failed to fetch|Failed to download|Could not connect)[^`\n]*?[:`]\s*`?(\S+?)`?(?:\n|$)")
+_UNREACHABLE: Final = (
+    "error sending request",
+    "Failed to fetch",
+    "Failed to download",
+    "HTTP status",
+    "Network connectivity is disabled",
+)
+_UNKNOWN = re.compile(r"([\w.-]+) was not found in the (?:package registry|provided package locations|cache)")
+_NO_VERSION = re.compile(r"(?:there is no version of|there are no versions of|only) ([\w.-]+?)(?=[=<>!~\s])(\S*)")
+_NO_WHEEL = re.compile(
+    r"([\w.-]+?)((?:[=<>!~]=?\S+)?) (?:has no wheels with|has no usable wheels|has no (?:compatible )?wheels|all have no wheels|"
+    r"have no wheels|have no usable wheels)"
+)
+_PYTHON = re.compile(r"requested Python version .*? does not satisfy")
+_NOISE = re.compile(r"^(?:error|warning): |^\s*cause: ", re.MULTILINE)
+_CONCLUSION = re.compile(r",? we can conclude that your requirements are unsatisfiable\.?")
+_PARSE = re.compile(
+    r"Couldn't parse|Unexpected '|Error parsing included file|File not found|failed to read from file|Unsupported"
+)
+
+
+def understand(stderr: str) -> Failure:
+    """Tell the kind of failure by uv's message; what is in no other class is a conflict."""
+    lines = [line for line in stderr.splitlines() if line.strip() and not line.startswith("warning:")]
+    text = "\n".join(lines)
+    explanation = _explain(text)
+    if any(sign in text for sign in _UNREACHABLE):
+        match = _FETCH.search(text)
+        last = lines[-1].strip().removeprefix("cause: ") if lines else ""
+        return Failure(Kind.UNREACHABLE, match[1] if match else "the package index", last)
+    if _PARSE.search(text):
+        return Failure(Kind.FILE, "", explanation)
+    if match := _UNKNOWN.search(text):
+        return Failure(Kind.UNKNOWN_PACKAGE, match[1], explanation)
+    if _NO_WHEEL.search(text) or _PYTHON.search(text):
+        match = _NO_WHEEL.search(text)
+        return Failure(Kind.NO_WHEEL, match[1] if match else "", explanation)
+    cause = text.partition("cause: ")[2]
+    if (match := _NO_VERSION.search(cause)) and " depends on " not in cause:
+        return Failure(Kind.NO_VERSION, match[1], explanation)
+    return Failure(Kind.CONFLICT, "", explanation)
+
+
+def _explain(text: str) -> str:
+    """Leave of uv's message what a reader needs: no labels, no hints, no closing formula."""
+    cause = text.partition("\nhint:")[0]
+    cause = cause.partition("No solution found when resolving dependencies")[2] or cause
+    words = " ".join(_NOISE.sub("", cause).split())
+    return _CONCLUSION.sub(", there is no solution.", words).strip(" :")
