@@ -82,7 +82,8 @@ def load_config(named: Path | None) -> Config:
         for name, section in config.channels.items()
     }
     root = folder / config.root.expanduser() if config.root else None
-    return config.model_copy(update={"root": root, "channels": channels})
+    installer = config.installer.anchored(folder)
+    return config.model_copy(update={"root": root, "channels": channels, "installer": installer})
 
 
 def load_defaults(named: Path | None, app: typer.Typer) -> dict[str, Any]:

@@ -32,7 +32,7 @@ arch = "x86_64"
 framework = "tensorflow==2.15"
 # requirements = ["pillow"]                 # more requirements, installed together with the framework
 # requirement_files = ["requirements.txt"]
-# imports = ["tensorflow", "keras"]         # what the smoke test imports [default: what the requirements provide]
+# imports = ["tensorflow", "keras"]         # what the smoke test imports (default: what the requirements provide)
 
 # Where packages come from. What UV_* and PIP_* variables say counts as well; this wins.
 [installer]

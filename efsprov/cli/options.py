@@ -18,7 +18,7 @@ Version = Annotated[
 ]
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", envvar="EFSPROV_CONFIG", metavar="FILE", help="Settings [default: efsprov.toml here or above]."),
+    typer.Option("--config", envvar="EFSPROV_CONFIG", metavar="FILE", help="Settings (default: efsprov.toml here or above)."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for machines.")]
 RootDirectory = Annotated[
@@ -27,7 +27,7 @@ RootDirectory = Annotated[
 ]
 ChannelName = Annotated[
     str | None,
-    typer.Option("--channel", envvar="EFSPROV_CHANNEL", metavar="NAME", help="The channel [default: the only one there is]."),
+    typer.Option("--channel", envvar="EFSPROV_CHANNEL", metavar="NAME", help="The channel (default: the only one there is)."),
 ]
 Runtime = Annotated[
     str | None,

@@ -21,7 +21,7 @@ def rollback(
     channel: ChannelName = None,
     runtime: Runtime = None,
     arch: Arch = None,
-    to: Annotated[str | None, typer.Option("--to", metavar="ID", help="The release to go to [default: the one before].")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="ID", help="The release to go to (default: the one before).")] = None,
     reason: Annotated[str | None, typer.Option("--bad", metavar="WHY", help="Also mark the release that is left as bad.")] = None,
     *,
     as_json: Json = False,

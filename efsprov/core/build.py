@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from efsprov.core.filelist import digest
+from efsprov.core.lock import parse_lock
 from efsprov.core.manifest import Figures, Smoke
 
 
@@ -16,7 +17,8 @@ class BuildRequest(_Message):
     """Everything that the pipeline needs where the root is mounted.
 
     ``run`` is the run's id and the release's transaction id: a request that arrives twice makes one release.
-    ``root`` is the root's path on the builder, ``target`` a target's name, ``lock`` the text of a `pylock.toml`.
+    ``root`` is the root's path on the builder, ``target`` a target's name, ``lock`` the text of a `pylock.toml`;
+    ``requested`` are the distributions in it that ``requirements`` name.
     """
 
     run: str = Field(min_length=8, max_length=64)
@@ -24,6 +26,7 @@ class BuildRequest(_Message):
     channel: str
     target: str
     requirements: tuple[str, ...]
+    requested: tuple[str, ...] = ()
     lock: str
     imports: tuple[str, ...] = ()
     slim: tuple[str, ...] = ()
@@ -37,8 +40,9 @@ class BuildRequest(_Message):
     @property
     def lock_digest(self) -> str:
         """What makes two builds the same: the lock, and whatever else changes a release's files; SHA-256 in hex."""
-        parts = [self.lock, self.target, *sorted(self.slim)]
-        return digest("\n".join([*parts, *(f"import {name}" for name in self.imports)]))
+        locked = parse_lock(self.lock).digest
+        asked = [*(f"slim {rule}" for rule in sorted(self.slim)), *(f"import {name}" for name in self.imports)]
+        return digest("\n".join([locked, *asked])) if asked else locked
 
 
 class BuildResult(_Message):

@@ -1,0 +1,99 @@
+"""`efsprov plan`: what a sync would do, without doing it."""
+
+import typer
+from rich.markup import escape
+
+from efsprov.cli.console import out, print_json, print_table, size, table
+from efsprov.cli.diff import print_changes
+from efsprov.cli.options import Json
+from efsprov.cli.progress import shown_progress
+from efsprov.cli.sync import ways_out
+from efsprov.cli.wish import (
+    AllowSdists,
+    Architecture,
+    BuilderName,
+    Cuda,
+    Framework,
+    Imports,
+    Installer,
+    NewChannel,
+    RequirementFiles,
+    SlimRules,
+    TargetRuntime,
+    WritableRoot,
+    read_wish,
+)
+from efsprov.core.plan import Plan
+from efsprov.pipeline.planning import make_plan
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("plan")(plan)
+
+
+def plan(
+    context: typer.Context,
+    root: WritableRoot,
+    framework: Framework = None,
+    requirements: RequirementFiles = None,
+    channel: NewChannel = None,
+    runtime: TargetRuntime = "auto",
+    arch: Architecture = "x86_64",
+    builder: BuilderName = "local",
+    imports: Imports = None,
+    slim: SlimRules = None,
+    installer: Installer = "uv",
+    *,
+    cuda: Cuda = False,
+    allow_sdists: AllowSdists = False,
+    as_json: Json = False,
+) -> None:
+    """Show what `sync` with the same options would do: which wheels, for which runtime, what changes. Changes nothing."""
+    wish = read_wish(
+        context,
+        root=root,
+        framework=framework,
+        requirement_files=requirements,
+        channel=channel,
+        runtime=runtime,
+        arch=arch,
+        builder=builder,
+        imports=imports,
+        slim=slim,
+        installer=installer,
+        cuda=cuda,
+        allow_sdists=allow_sdists,
+    )
+    with shown_progress() as emit:
+        made, _ = make_plan(wish, emit=emit, ask_sizes=True)
+    if as_json:
+        print_json(made)
+    else:
+        _print_plan(made)
+
+
+def _print_plan(made: Plan) -> None:
+    out.print(f"[bold]{made.channel}[/] ({made.target}) in {made.root}, builder: {made.builder}")
+    shown = table("", "package", "version", "download", "wheel", numbers=("download",))
+    for wheel in made.wheels:
+        shown.add_row("*" if wheel.requested else "", wheel.name, wheel.version, size(wheel.size) if wheel.size else "?", wheel.wheel)
+    print_table(shown)
+    download = f", {size(made.download_bytes)} to download at most" if made.download_bytes else ""
+    out.print(f"{len(made.wheels)} wheels{download}. All fit {made.target}.")
+    if made.current and made.changes:
+        out.print(f"\nAgainst the current release {made.current}:")
+        print_changes(made.changes)
+    if made.smoke:
+        out.print(f"Smoke test: {made.smoke}")
+    for consent in made.consents:
+        out.print(f"\n[yellow]sync will stop here:[/] {escape(consent.message)}\n  {escape(ways_out(consent))}")
+    if made.consents:
+        out.print("\nNothing was changed.")
+        return
+    ends = {
+        "build": "A sync would build this release and make it current.",
+        "nothing": f"A sync would do nothing: the current release {made.current} has the same lock.",
+        "activate": f"A sync would make release {made.existing} current again: it has the same lock.",
+    }
+    out.print(f"\n{ends[made.action]} Nothing was changed.")

@@ -1,0 +1,83 @@
+"""Composes a release in a local scratch folder: fetch, stage, check, compile, smoke, index. Nothing touches the root."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from efsprov.core import lock as locks
+from efsprov.core.build import BuildRequest
+from efsprov.core.errors import SmokeError
+from efsprov.core.filelist import FileEntry
+from efsprov.core.lock import Lock, parse_lock
+from efsprov.core.manifest import Distribution, Smoke
+from efsprov.core.target import Target
+from efsprov.pipeline.compile import compile_tree
+from efsprov.pipeline.index import write_index
+from efsprov.pipeline.interpreter import Interpreter, find_interpreter, own_interpreter
+from efsprov.pipeline.smoke import SmokeResult, smoke
+from efsprov.pipeline.stage import stage
+from efsprov.pipeline.steps import Steps
+from efsprov.pipeline.tree import Fingerprint, fingerprints, list_tree
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A finished tree, laid out as a release, and all that is known of it. ``python`` is the interpreter's name."""
+
+    tree: Path
+    files: tuple[FileEntry, ...]
+    distributions: tuple[Distribution, ...]
+    smoke: Smoke
+    python: str
+    left_out: dict[str, int] = field(default_factory=dict)
+
+
+def compose(request: BuildRequest, target: Target, scratch: Path, steps: Steps) -> Composed:
+    """Build what ``request`` asks for in ``scratch/tree``; raises an ``EfsprovError`` of the step that failed."""
+    python = find_interpreter(target.python)
+    lock = parse_lock(request.lock)
+    tree, site = scratch / "tree", scratch / "tree" / "site"
+    tree.mkdir()
+    (tree / locks.NAME).write_text(request.lock, "utf-8")
+    staged = stage(lock, target, site, scratch, steps)
+    with steps.step("compile") as step:
+        compiled = compile_tree(site, python.path)
+        step.outcome = f"{compiled.compiled} modules"
+    imported, tested = _smoke(request, target, site, python, staged.import_names, steps)
+    with steps.step("index") as step:
+        index = write_index(tree, site, python.path, imported, arch=target.arch)
+        step.outcome = f"{index.modules} modules, {index.hot_modules} of them on the import's path"
+        files = list_tree(tree, {f"site/{path}": sha256 for path, sha256 in staged.hashes.items()})
+    return Composed(tree, files, staged.distributions, tested, f"{python} ({target.name})")
+
+
+def _smoke(
+    request: BuildRequest, target: Target, site: Path, python: Interpreter, names: tuple[str, ...], steps: Steps
+) -> tuple[SmokeResult | None, Smoke]:
+    """Import the release, unless this machine cannot run it; then say so."""
+    if target.arch != python.arch:
+        left_out = f"this builder is {python.arch}, the release {target.arch}"
+        steps.warn("smoke", f"The smoke test is left out: {left_out}.")
+        return None, Smoke(left_out=left_out)
+    imports = request.imports or names
+    if not imports:
+        raise SmokeError(
+            f"No import name is known for {', '.join(request.requirements)}.", hint="Say what to import: --import NAME."
+        )
+    with steps.step("smoke", f"import {', '.join(imports)}") as step:
+        before = fingerprints(site)
+        result = smoke(site, python.path, imports)
+        _refuse_changes(before, site, imports)
+        step.outcome = f"import {', '.join(imports)}: {len(result.modules)} modules"
+    return result, Smoke(imports=imports, python=str(python), seconds=round(result.seconds, 3), modules=len(result.modules))
+
+
+def _refuse_changes(before: Mapping[str, Fingerprint], site: Path, imports: tuple[str, ...]) -> None:
+    after = fingerprints(site)
+    changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    if changed:
+        raise SmokeError(
+            f"Importing {', '.join(imports)} wrote into the release: {', '.join(changed[:3])}"
+            + (f" and {len(changed) - 3} more files." if len(changed) > 3 else "."),
+            hint="A release is immutable, and functions may mount it read-only: this package must write elsewhere.",
+        )

@@ -1,0 +1,53 @@
+"""Lists a finished tree: every file with its size, mode and SHA-256."""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from efsprov.core.errors import BuildError
+from efsprov.core.filelist import FileEntry
+from efsprov.store.verify import sha256_of
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What changes when a file does, as far as its attributes tell."""
+
+    size: int
+    mode: int
+    modified_ns: int
+    changed_ns: int
+    inode: int
+
+
+def fingerprints(top: Path) -> dict[str, Fingerprint]:
+    """Return the attributes of each file under ``top``, by relative path; raises ``BuildError`` for what is no file."""
+    found = {}
+    for path, status in _walk(str(top), ""):
+        if not stat.S_ISREG(status.st_mode):
+            raise BuildError(f"{path} is neither a file nor a folder.", hint="A release holds regular files only.")
+        mode = 0o755 if status.st_mode & 0o111 else 0o644
+        found[path] = Fingerprint(status.st_size, mode, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return found
+
+
+def list_tree(top: Path, known: Mapping[str, str]) -> tuple[FileEntry, ...]:
+    """Return an entry for each file under ``top``; ``known`` maps paths to SHA-256 that need not be computed again."""
+    found = fingerprints(top)
+    unknown = [path for path in found if path not in known]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        hashes = dict(known) | dict(zip(unknown, pool.map(lambda path: sha256_of(top / path), unknown), strict=True))
+    return tuple(sorted(FileEntry(path, f.size, hashes[path], f.mode) for path, f in found.items()))
+
+
+def _walk(top: str, folder: str) -> Iterator[tuple[str, os.stat_result]]:
+    with os.scandir(os.path.join(top, folder)) as entries:  # noqa: PTH118 - thousands of times
+        for entry in entries:
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(top, path)
+            else:
+                yield path, entry.stat(follow_symlinks=False)
