@@ -16,8 +16,9 @@ BELOW = {
     "pipeline": {"core", "store"},
     "models": {"core", "store", "pipeline"},
     "emit": {"core"},
+    "functions": {"core", "store", "aws", "emit"},
     "builders": {"core", "store", "aws", "pipeline", "emit"},
-    "cli": {"core", "store", "aws", "pipeline", "models", "emit", "builders"},
+    "cli": {"core", "store", "aws", "pipeline", "models", "emit", "builders", "functions"},
 }
 # Outside packages and the one place in efsprov that may import each.
 IMPORTERS = {

@@ -13,6 +13,7 @@ from efsprov.cli import (
     diff,
     history,
     init,
+    layer,
     listing,
     mark,
     plan,
@@ -35,7 +36,7 @@ app = typer.Typer(
     help="Full TensorFlow, PyTorch and models for AWS Lambda, from EFS: built, proven, swapped atomically, rolled back.",
 )
 
-_VERBS = (sync, plan, listing, history, show, diff, activate, rollback, verify, prune, mark, init)
+_VERBS = (sync, plan, listing, history, show, diff, activate, rollback, verify, prune, mark, init, layer)
 for _verb in _VERBS:
     _verb.register(app)
 
@@ -61,7 +62,9 @@ def _run(arguments: list[str], *, as_json: bool) -> int:
         print_error(error, as_json=as_json)
         return error.exit_code
     except TyperException as error:
-        usage = UsageError(f"{_sentence(error)}", hint="`efsprov --help` and `efsprov COMMAND --help` list the options.")
+        usage = UsageError(
+            f"{_sentence(error)}", hint="`efsprov --help` and `efsprov COMMAND --help` list the options."
+        )
         print_error(usage, as_json=as_json)
         return usage.exit_code
     except BrokenPipeError:  # `efsprov list | head`

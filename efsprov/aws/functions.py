@@ -1,0 +1,226 @@
+"""Lambda functions: what they are configured to be, changed under their revision, waited for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from efsprov.aws.errors import code_of
+from efsprov.aws.session import Aws
+from efsprov.core.errors import AwsError, ConflictError
+from efsprov.core.retry import wait_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+_SETTLE_SECONDS: Final = 600.0  # a function's first connection to a VPC takes minutes
+_MISSING: Final = "ResourceNotFoundException"
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """A file system of a function: the access point's ARN, and the path at which the function sees it."""
+
+    access_point: str
+    path: str
+
+    @property
+    def access_point_id(self) -> str:
+        """The access point's id: the end of its ARN."""
+        return self.access_point.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class FunctionConfig:
+    """A function as it is configured. ``memory`` and ``tmp`` are MB, ``timeout`` seconds, ``layers`` version ARNs.
+
+    ``runtime`` is "" for a container image. ``revision`` is what a change has to be based on.
+    """
+
+    name: str
+    arn: str
+    revision: str
+    package: str
+    runtime: str
+    arch: str
+    role: str
+    memory: int
+    tmp: int
+    timeout: int
+    variables: Mapping[str, str]
+    layers: tuple[str, ...]
+    mounted: tuple[Mounted, ...]
+    subnets: tuple[str, ...]
+    groups: tuple[str, ...]
+    vpc: str
+    code_sha256: str
+    code_size: int
+    layer_sizes: tuple[int, ...]
+    snap_start: bool
+    state: str
+    update: str
+    reason: str
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is on its way: the function is active or has failed, and so has its last change."""
+        return self.state != "Pending" and self.update != "InProgress"
+
+
+def client(aws: Aws, **config: Any) -> "LambdaClient":
+    """Return Lambda's client; ``config`` are botocore's settings that differ from efsprov's."""
+    made: LambdaClient = aws.client("lambda", **config)
+    return made
+
+
+def find_function(aws: Aws, name: str) -> FunctionConfig | None:
+    """Return a function's configuration by its name or ARN; None where there is no such function."""
+    try:
+        return get_function(aws, name)
+    except AwsError as error:
+        if code_of(error) == _MISSING:
+            return None
+        raise
+
+
+def get_function(aws: Aws, name: str) -> FunctionConfig:
+    """Return a function's configuration by its name or ARN; raises ``AwsError`` where there is no such function."""
+    awslambda = client(aws)
+    return _read(aws.call(lambda: awslambda.get_function_configuration(FunctionName=name)))
+
+
+def create_function(aws: Aws, name: str, settings: Mapping[str, Any]) -> None:
+    """Create a function; ``settings`` are CreateFunction's other parameters.
+
+    CreateFunction has no client token: the caller looks first, and a name that is taken meanwhile is an ``AwsError``.
+    """
+    awslambda = client(aws)
+    aws.call(lambda: awslambda.create_function(FunctionName=name, **settings))
+
+
+def update_configuration(aws: Aws, before: FunctionConfig, changes: Mapping[str, Any]) -> FunctionConfig:
+    """Change what ``changes`` names (UpdateFunctionConfiguration's parameters) and wait until that has taken effect.
+
+    Raises ``ConflictError`` when the function is no longer what ``before`` says, ``AwsError`` when Lambda refuses the
+    change or it comes to nothing.
+    """
+    awslambda = client(aws)
+    try:
+        aws.call(
+            lambda: awslambda.update_function_configuration(
+                FunctionName=before.name, RevisionId=before.revision, **changes
+            )
+        )
+    except AwsError as error:
+        # After a lost reply the second request is refused for the revision that the first one made.
+        if code_of(error) != "PreconditionFailedException" or not _has(wait_until_settled(aws, before.name), changes):
+            raise _conflict(error, before.name) from error
+    return wait_until_settled(aws, before.name)
+
+
+def update_code(aws: Aws, before: FunctionConfig, source: Mapping[str, Any], arch: str) -> FunctionConfig:
+    """Replace a function's package (UpdateFunctionCode's source parameters) and wait until that has taken effect."""
+    awslambda = client(aws, read_timeout=300)  # the package is in the request
+    try:
+        aws.call(
+            lambda: awslambda.update_function_code(
+                FunctionName=before.name,
+                RevisionId=before.revision,
+                Architectures=[arch],  # type: ignore[list-item]
+                **source,
+            )
+        )
+    except AwsError as error:
+        raise _conflict(error, before.name) from error
+    return wait_until_settled(aws, before.name)
+
+
+def wait_until_settled(aws: Aws, name: str, *, seconds: float = _SETTLE_SECONDS) -> FunctionConfig:
+    """Wait until a function's creation or last change has taken effect; raises ``AwsError`` when it came to nothing."""
+
+    def probe() -> FunctionConfig | None:
+        found = get_function(aws, name)
+        return found if found.settled else None
+
+    found = wait_for(probe, seconds=seconds)
+    if found is None:
+        raise AwsError(
+            f"The change of function {name} has not taken effect within {seconds:.0f} s.",
+            hint=f"`aws lambda get-function-configuration --function-name {name}` shows how far it is.",
+        )
+    if "Failed" in (found.state, found.update):
+        raise AwsError(
+            f"The change of function {name} came to nothing: {found.reason or 'Lambda gives no reason'}.",
+            hint="The function goes on with what it was before. Mend the cause and run the command again.",
+        )
+    return found
+
+
+def delete_function(aws: Aws, name: str) -> bool:
+    """Delete a function; false where there was none."""
+    awslambda = client(aws)
+    try:
+        aws.call(lambda: awslambda.delete_function(FunctionName=name))
+    except AwsError as error:
+        if code_of(error) != _MISSING:
+            raise
+        return False
+    return True
+
+
+def read_function_tags(aws: Aws, arn: str) -> dict[str, str]:
+    """Return a function's tags."""
+    awslambda = client(aws)
+    return dict(aws.call(lambda: awslambda.list_tags(Resource=arn)).get("Tags", {}))
+
+
+def _conflict(error: AwsError, name: str) -> AwsError | ConflictError:
+    if code_of(error) not in {"PreconditionFailedException", "ResourceConflictException"}:
+        return error
+    return ConflictError(
+        f"Function {name} was changed by somebody else meanwhile. Nothing was changed by this command.",
+        hint="Run the command again: it starts from the function as it is now.",
+    )
+
+
+def _has(found: FunctionConfig, changes: Mapping[str, Any]) -> bool:
+    """Whether a function is what ``changes`` asks for."""
+    told: dict[str, Any] = {
+        "Layers": list(found.layers),
+        "Environment": {"Variables": dict(found.variables)},
+        "FileSystemConfigs": [{"Arn": m.access_point, "LocalMountPath": m.path} for m in found.mounted],
+        "VpcConfig": {"SubnetIds": list(found.subnets), "SecurityGroupIds": list(found.groups)},
+        "MemorySize": found.memory,
+        "Timeout": found.timeout,
+        "EphemeralStorage": {"Size": found.tmp},
+    }
+    return all(told.get(key) == value for key, value in changes.items())
+
+
+def _read(told: Mapping[str, Any]) -> FunctionConfig:
+    vpc = told.get("VpcConfig") or {}
+    layers = told.get("Layers", [])
+    return FunctionConfig(
+        name=told["FunctionName"],
+        arn=told["FunctionArn"],
+        revision=told.get("RevisionId", ""),
+        package=told.get("PackageType", "Zip"),
+        runtime=told.get("Runtime", ""),
+        arch=(told.get("Architectures") or ["x86_64"])[0],
+        role=told.get("Role", ""),
+        memory=told.get("MemorySize", 128),
+        tmp=told.get("EphemeralStorage", {}).get("Size", 512),
+        timeout=told.get("Timeout", 3),
+        variables=told.get("Environment", {}).get("Variables", {}),
+        layers=tuple(layer["Arn"] for layer in layers),
+        mounted=tuple(Mounted(m["Arn"], m["LocalMountPath"]) for m in told.get("FileSystemConfigs", [])),
+        subnets=tuple(vpc.get("SubnetIds", [])),
+        groups=tuple(vpc.get("SecurityGroupIds", [])),
+        vpc=vpc.get("VpcId", ""),
+        code_sha256=told.get("CodeSha256", ""),
+        code_size=told.get("CodeSize", 0),
+        layer_sizes=tuple(layer.get("CodeSize", 0) for layer in layers),
+        snap_start=told.get("SnapStart", {}).get("ApplyOn", "None") != "None",
+        state=told.get("State", "Active"),
+        update=told.get("LastUpdateStatus", "Successful"),
+        reason=told.get("LastUpdateStatusReason", "") or told.get("StateReason", ""),
+    )

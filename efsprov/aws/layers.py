@@ -1,0 +1,48 @@
+"""Lambda layers: publishing a version, once for the same bytes."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from efsprov.aws.functions import client
+from efsprov.aws.session import Aws
+
+
+@dataclass(frozen=True)
+class LayerVersion:
+    """A version of a layer. ``made`` tells whether this call published it, or found the same bytes there."""
+
+    arn: str
+    made: bool
+
+
+def publish_layer(
+    aws: Aws, name: str, archive: bytes, *, runtimes: Sequence[str], arches: Sequence[str], description: str
+) -> LayerVersion:
+    """Publish a version of a layer, unless its newest has the same bytes already: so twice is once."""
+    newest = newest_layer(aws, name)
+    if newest is not None and newest[1] == base64.b64encode(hashlib.sha256(archive).digest()).decode():
+        return LayerVersion(newest[0], made=False)
+    awslambda = client(aws)
+    told = aws.call(
+        lambda: awslambda.publish_layer_version(
+            LayerName=name,
+            Description=description,
+            Content={"ZipFile": archive},
+            CompatibleRuntimes=list(runtimes),  # type: ignore[arg-type]
+            CompatibleArchitectures=list(arches),  # type: ignore[arg-type]
+        )
+    )
+    return LayerVersion(told["LayerVersionArn"], made=True)
+
+
+def newest_layer(aws: Aws, name: str) -> tuple[str, str] | None:
+    """Return ARN and SHA-256 (base64) of a layer's newest version; None where it has none."""
+    awslambda = client(aws)
+    versions = aws.call(lambda: awslambda.list_layer_versions(LayerName=name)).get("LayerVersions", [])
+    if not versions:
+        return None
+    arn = versions[0]["LayerVersionArn"]
+    told = aws.call(lambda: awslambda.get_layer_version_by_arn(Arn=arn))
+    return arn, told.get("Content", {}).get("CodeSha256", "")

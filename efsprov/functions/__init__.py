@@ -1,0 +1,1 @@
+"""Wiring users' functions to their release: attaching, detaching, and what a doctor checks."""
