@@ -17,7 +17,7 @@ from efsprov.pipeline.interpreter import Interpreter, find_interpreter, own_inte
 from efsprov.pipeline.smoke import SmokeResult, smoke
 from efsprov.pipeline.stage import stage
 from efsprov.pipeline.steps import Steps
-from efsprov.pipeline.tree import Fingerprint, fingerprints, list_tree
+from efsprov.pipeline.tree import Fingerprint, fingerprints, list_tree, tidy
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ def compose(request: BuildRequest, target: Target, scratch: Path, steps: Steps) 
     tree.mkdir()
     (tree / locks.NAME).write_text(request.lock, "utf-8")
     staged = stage(lock, target, site, scratch, steps)
+    tidy(site)
     with steps.step("compile") as step:
         compiled = compile_tree(site, python.path)
         step.outcome = f"{compiled.compiled} modules"

@@ -34,6 +34,22 @@ def fingerprints(top: Path) -> dict[str, Fingerprint]:
     return found
 
 
+def tidy(top: Path) -> None:
+    """Remove empty folders, which no file list can name, and let everybody read: a function runs as another user.
+
+    Installers keep what a wheel says; modes become 0644 or 0755, as ``FileEntry`` has them.
+    """
+    for folder, _, names in os.walk(top, topdown=False):
+        for name in names:
+            path = os.path.join(folder, name)  # noqa: PTH118 - thousands of times
+            mode = stat.S_IMODE(os.lstat(path).st_mode)
+            wanted = 0o755 if mode & 0o111 else 0o644
+            if mode != wanted and not os.path.islink(path):  # noqa: PTH114
+                os.chmod(path, wanted)  # noqa: PTH101
+        if not os.listdir(folder) and folder != str(top):
+            os.rmdir(folder)  # noqa: PTH106
+
+
 def list_tree(top: Path, known: Mapping[str, str]) -> tuple[FileEntry, ...]:
     """Return an entry for each file under ``top``; ``known`` maps paths to SHA-256 that need not be computed again."""
     found = fingerprints(top)
