@@ -24,18 +24,26 @@ class SharedGuest:
         return self._guest
 
     def close(self) -> None:
-        """End it; the next `get` boots again. For a test that needs a guest of its own: there is one place a machine."""
+        """End it; the next `get` boots again."""
         self._cleanup.close()
         self._guest = None
+
+
+_SHARED = SharedGuest()
 
 
 @pytest.fixture(scope="session")
 def shared_guest() -> Iterator[SharedGuest]:
     """The holder of the guest that the tests of this process share; skips, or fails with CI=true, where none can run."""
     require()
-    shared = SharedGuest()
-    yield shared
-    shared.close()
+    yield _SHARED
+    _SHARED.close()
+
+
+@pytest.fixture
+def no_guest(shared_guest: SharedGuest) -> None:
+    """For a test that boots a guest of its own: makes room for it."""
+    shared_guest.close()
 
 
 @pytest.fixture

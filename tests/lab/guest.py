@@ -2,20 +2,25 @@
 
 import contextlib
 import itertools
-import json
 import os
 import queue
+import socket
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from tests.lab.errors import BootError, GuestDiedError, LabError, LabTimeoutError
+from tests.lab.channel import BrokenChannelError, Channel, Message
+from tests.lab.errors import BootError, GuestDiedError, LabError
 from tests.lab.fault import Fault
+from tests.lab.link import Forward
 from tests.lab.machine import Hardware, Machine, machine
 from tests.lab.mountstats import Rpcs
 from tests.lab.programs import PROGRAM_SECONDS, Completed, Process
+from tests.lab.sshd import COMMAND as SSHD_COMMAND
+from tests.lab.sshd import FOLDER as SSHD_FOLDER
+from tests.lab.sshd import Sshd, configuration
 
 Client = Literal["a", "b"]
 Where = Literal["a", "b", "server"]
@@ -23,18 +28,21 @@ Where = Literal["a", "b", "server"]
 # What AWS tells users of EFS to mount with.
 MOUNT_OPTIONS = "nfsvers=4.1,rsize=1048576,wsize=1048576,hard,timeo=600,retrans=2,noresvport"
 EXPORT = "/mnt/export"
+SCRATCH = "/mnt/scratch"
 MOUNTS: Mapping[Client, str] = {"a": "/mnt/a", "b": "/mnt/b"}
 
 _BOOT_SECONDS = 120.0
 _REQUEST_SECONDS = 90.0
+_RESTART_SECONDS = 180.0
 _PATH = "/run/lab:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Guest:
     """A booted guest; a context manager, gone without a trace when it is left.
 
-    Clients "a" and "b" mount the same export at ``MOUNTS``, "server" sees it as a local folder at ``EXPORT``. The guest's
-    root is the host's file system, so checkouts, interpreters and temporary folders are there under their usual paths.
+    Clients "a" and "b" mount the same export at ``MOUNTS``, "server" sees it as a local folder at ``EXPORT`` (to look at:
+    what is written there goes past the NFS server, which keeps answering from its caches); all see a local disk at ``SCRATCH``, where $HOME and $TMPDIR are. The guest's root is the host's file system, so checkouts,
+    interpreters and temporary folders are there under their usual paths.
     """
 
     def __init__(
@@ -54,31 +62,27 @@ class Guest:
         self._limit = seconds
         self._cleanup = contextlib.ExitStack()
         self._machine: Machine | None = None
-        self._numbers = itertools.count(1)
-        self._answers: dict[int, queue.SimpleQueue[Mapping[str, Any]]] = {}
+        self._channel: Channel | None = None
+        self._boot_outcome: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._jobs = itertools.count(1)
         self._processes: dict[str, Process] = {}
-        self._writing = threading.Lock()
         self._changing = threading.Lock()
-        self._boot_outcome: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
-        self._gone = threading.Event()
         self._reason = "it was not booted"
-        self._server_altered = False
+        self._services = contextlib.ExitStack()  # of the host for the guest and the other way round
 
     def __enter__(self) -> Self:
         """Boot; raises BootError with the console's last lines."""
         with contextlib.ExitStack() as cleanup:
             self._machine = cleanup.enter_context(machine(self._hardware, self._config))
             self._reason = "it ended by itself"
-            cleanup.callback(self._gone.set)
-            reader = threading.Thread(target=self._read, args=(self._machine,), daemon=True)
-            reader.start()
+            self._channel = Channel(self._machine.line, self._machine.folder / "jobs", self._hear)
             try:
                 outcome = self._boot_outcome.get(timeout=_BOOT_SECONDS)
             except queue.Empty:
                 outcome = {"event": "failed", "message": f"nothing heard from it in {_BOOT_SECONDS:.0f} s"}
             if outcome["event"] != "ready":
                 raise BootError(f"the guest did not boot: {outcome['message']}\n{self._machine.console_tail()}")
-            self._machine.image.unlink()  # it is open in the guest; the name would outlive a killed host process
+            self._machine.forget_disks()
             watchdog = threading.Timer(self._limit, self._give_up)
             watchdog.daemon = True
             watchdog.start()
@@ -93,14 +97,15 @@ class Guest:
 
     def close(self) -> None:
         """Kill the guest and remove its files; nothing happens the second time."""
-        if not self._gone.is_set():
+        if self.alive:
             self._reason = "it was closed"
+        self._services.close()
         self._cleanup.close()
 
     @property
     def alive(self) -> bool:
         """Whether the guest answers requests."""
-        return self._machine is not None and not self._gone.is_set()
+        return self._channel is not None and not self._channel.broken
 
     @property
     def results(self) -> Path:
@@ -140,9 +145,9 @@ class Guest:
         return self._start(where, argv, env, cwd, given=None, limit=None)
 
     def kill_programs(self) -> None:
-        """SIGKILL whatever `run` and `start` have running, and wait until it is gone."""
-        self.request("kill_jobs")
-        for process in list(self._processes.values()):
+        """SIGKILL all programs and what they have left behind, and wait until they are gone."""
+        self.request("kill_strays")
+        for process in self._running_programs():
             with contextlib.suppress(LabError):
                 process.wait(_REQUEST_SECONDS)
 
@@ -176,7 +181,6 @@ class Guest:
 
     def kill_server(self) -> None:
         """SIGKILL the NFS server; it stays dead until `start_server`, and programs on the mounts block."""
-        self._server_altered = True
         self.request("kill_server")
 
     def start_server(self, fault: Fault | None = None, *, preload: Path | None = None) -> None:
@@ -185,11 +189,11 @@ class Guest:
 
     def restart_server(self, fault: Fault | None = None, *, preload: Path | None = None) -> None:
         """Kill the server and start it; returns when each client that is not partitioned has its session again."""
-        self.request("restart_server", environment=self._server_environment(fault, preload), timeout=180)
+        self.request("restart_server", environment=self._server_environment(fault, preload), timeout=_RESTART_SECONDS)
 
     def await_server(self, *clients: Client) -> None:
         """Return when the server answers the clients (all, when none is named); raises LabError when it does not."""
-        self.request("await_server", clients=clients or tuple(MOUNTS), timeout=180)
+        self.request("await_server", clients=clients or tuple(MOUNTS), timeout=_RESTART_SECONDS)
 
     def server_deaths(self) -> int:
         """How often the server has died of a fault, since boot."""
@@ -199,49 +203,52 @@ class Guest:
         """The last lines that the server wrote."""
         return str(self.request("server")["log"])
 
+    def start_sshd(self, host_key: str, authorized_keys: str, port: int = 0) -> Sshd:
+        """Start an SSH server, reached at ``port`` of the host's loopback interface (0: a free one).
+
+        ``host_key`` is a private key's text, ``authorized_keys`` public ones. Commands run beside the mounts /mnt/a and
+        /mnt/b with the environment of `run`. Raises LabError.
+        """
+        environment = self._environment("server")
+        files = {"host_key": host_key, "authorized_keys": authorized_keys, "sshd_config": configuration(environment)}
+        for name, text in files.items():
+            install = f"umask 077; mkdir -p /run/sshd {SSHD_FOLDER}; cat > {SSHD_FOLDER}/{name}"
+            self.run("server", ["/bin/sh", "-c", install], input=text, check=True)
+        self.request("open_link")
+        sshd = Sshd(self.start("server", SSHD_COMMAND), self._running_machine().link, port)
+        self._services.callback(sshd.stop)
+        return sshd
+
+    def expose(self, port: int) -> tuple[str, int]:
+        """Let the guest reach a TCP service on the host's loopback interface; the address and port for the guest."""
+        self.request("open_link")
+        listener = self._running_machine().link.listen()
+        forward = Forward(listener, lambda: socket.create_connection(("127.0.0.1", port)))
+        self._services.callback(forward.close)
+        return forward.address, forward.port
+
     def reset(self) -> None:
-        """Back to the state after boot, except that the export is empty."""
-        for client in MOUNTS:
-            self.heal(client)
-        self.set_delay(0)
-        if self._server_altered:
-            self.restart_server()
-        self.kill_programs()
-        self.run("server", ["find", EXPORT, "-mindepth", "1", "-delete"], check=True)
-        for client in MOUNTS:
-            self.remount(client)
+        """The state after boot with empty disks: no faults, no programs, cold clients."""
+        self._services.close()
+        self.request("reset", timeout=_RESTART_SECONDS)
 
     def request(self, request: str, *, timeout: float = _REQUEST_SECONDS, **arguments: Any) -> Any:
         """Ask the agent in the guest; raises LabError with its reason, LabTimeoutError or GuestDiedError."""
-        running = self._running_machine()
-        number = next(self._numbers)
-        answer: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
-        with self._changing:
-            self._answers[number] = answer
-        if self._gone.is_set():
+        if self._channel is None:
             raise self.death(request)
-        line = json.dumps({"id": number, "request": request, **arguments}).encode() + b"\n"
         try:
-            with self._writing:
-                running.line.sendall(line)
-            got = answer.get(timeout=timeout)
-        except OSError as error:
+            return self._channel.request(request, arguments, timeout)
+        except BrokenChannelError as error:
             raise self.death(request) from error
-        except queue.Empty:
-            raise LabTimeoutError(f"the guest did not answer {request!r} within {timeout} s") from None
-        finally:
-            with self._changing:
-                self._answers.pop(number, None)
-        if "gone" in got:
-            raise self.death(request)
-        if "error" in got:
-            raise LabError(got["error"])
-        return got["result"]
 
     def death(self, during: str) -> GuestDiedError:
         """The error that says why the guest is gone."""
         tail = self._machine.console_tail() if self._machine and self._machine.folder.exists() else ""
         return GuestDiedError(f"the guest is gone ({self._reason}) during: {during}\n{tail}")
+
+    def _running_programs(self) -> list[Process]:
+        with self._changing:
+            return list(self._processes.values())
 
     def _start(
         self,
@@ -254,7 +261,7 @@ class Guest:
         limit: float | None,
     ) -> Process:
         jobs = self._running_machine().folder / "jobs"
-        job = f"{next(self._numbers)}"
+        job = f"{next(self._jobs)}"
         words = tuple(os.fspath(word) for word in argv)
         stdin, stdout, stderr = (jobs / f"{job}.{name}" for name in ("in", "out", "err"))
         if given is not None:
@@ -285,7 +292,6 @@ class Guest:
         return process
 
     def _server_environment(self, fault: Fault | None, preload: Path | None) -> Mapping[str, str]:
-        self._server_altered = fault is not None or preload is not None
         if fault is not None:
             return fault.environment(self._running_machine().folder)
         return {} if preload is None else {"LD_PRELOAD": str(preload)}
@@ -293,8 +299,8 @@ class Guest:
     def _environment(self, where: Where) -> dict[str, str]:
         return {
             "PATH": _PATH,
-            "HOME": "/run/home",
-            "TMPDIR": "/run/tmp",
+            "HOME": f"{SCRATCH}/home",
+            "TMPDIR": f"{SCRATCH}/tmp",
             "LANG": "C.UTF-8",
             "PYTHONDONTWRITEBYTECODE": "1",  # the interpreters and checkouts are the host's
             "A": MOUNTS["a"],
@@ -305,7 +311,7 @@ class Guest:
         }
 
     def _running_machine(self) -> Machine:
-        if self._machine is None or self._gone.is_set():
+        if self._machine is None or not self.alive:
             raise self.death("a request")
         return self._machine
 
@@ -314,26 +320,14 @@ class Guest:
         if self._machine is not None:
             self._machine.kill()
 
-    def _read(self, running: Machine) -> None:
-        """Hand on what the guest sends, until its line breaks."""
-        with contextlib.suppress(OSError), running.line.makefile("rb") as lines:
-            while line := lines.readline():
-                self._dispatch(json.loads(line))
-        self._gone.set()
-        self._boot_outcome.put({"event": "failed", "message": "it ended during boot"})
+    def _hear(self, message: Message) -> None:
+        """What the agent says by itself: how the boot went, that a program ended, or nothing ever again."""
         with self._changing:
-            for answer in self._answers.values():
-                answer.put({"gone": True})
-            for process in self._processes.values():
-                process.ended(None)
-
-    def _dispatch(self, message: Mapping[str, Any]) -> None:
-        with self._changing:
-            if "answer" in message:
-                if answer := self._answers.get(message["answer"]):
-                    answer.put(message)
-            elif message["event"] == "exit":
+            if message["event"] == "exit":
                 if process := self._processes.pop(message["job"], None):
                     process.ended(message["code"], overran=message["overran"])
-            else:
-                self._boot_outcome.put(message)
+                return
+            if message["event"] == "broken":
+                for process in self._processes.values():
+                    process.ended(None)
+        self._boot_outcome.put({"message": "it ended during boot", **message})

@@ -19,14 +19,18 @@ from typing import Any
 
 from tests.lab.availability import tool, why_not
 from tests.lab.errors import BootError, LabError
+from tests.lab.link import Link
 
 _REPOSITORY = Path(__file__).parents[2]
+_DISKS = ("export.ext4", "scratch.ext4")
 _CONSOLE_LINES = 25
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What the machine is made of: memory in megabytes, disk in gigabytes, and the folder that the disk starts with."""
+    """What the machine is made of: memory in megabytes, the export's and the scratch disk's size in gigabytes, and the
+    folder that the export starts with.
+    """
 
     memory_mb: int = 2048
     disk_gb: int = 8
@@ -36,15 +40,16 @@ class Hardware:
 class Machine:
     """A running guest; `line` is the host's end of its serial line."""
 
-    def __init__(self, process: subprocess.Popen[bytes], line: socket.socket, folder: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], line: socket.socket, link: Link, folder: Path) -> None:
         self._process = process
+        self.link = link
         self.line = line
         self.folder = folder
 
-    @property
-    def image(self) -> Path:
-        """The disk, as long as it has a name."""
-        return self.folder / "disk.ext4"
+    def forget_disks(self) -> None:
+        """Remove the names of the disks, which the guest has open: they would outlive a host process that is killed."""
+        for disk in _DISKS:
+            (self.folder / disk).unlink()
 
     def console_tail(self) -> str:
         """The last lines of the guest's console."""
@@ -82,28 +87,31 @@ def machine(hardware: Hardware, config: Mapping[str, Any]) -> Iterator[Machine]:
         config_path = folder / "config.json"
         config_path.write_text(json.dumps(dict(config)), encoding="utf-8")
         _write_init(folder / "init", config_path)
-        _make_disk(folder / "disk.ext4", hardware)
+        for disk, seed in zip(_DISKS, (hardware.seed, None), strict=True):
+            _make_disk(folder / disk, hardware.disk_gb, seed)
+        link = Link()
+        cleanup.callback(link.close)
         ours, theirs = socket.socketpair()
         cleanup.callback(ours.close)
         with theirs, (folder / "console.log").open("wb") as console:
             process = subprocess.Popen(
-                _command_line(hardware, folder, theirs.fileno()),
+                _command_line(hardware, folder, theirs.fileno(), link.frames),
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), link.frames],
                 start_new_session=True,  # a group of its own to kill, and out of reach of the terminal's Ctrl-C
             )
-        running = Machine(process, ours, folder)
+        running = Machine(process, ours, link, folder)
         cleanup.callback(running.kill)
         yield running
 
 
-def _command_line(hardware: Hardware, folder: Path, serial_line: int) -> list[str]:
+def _command_line(hardware: Hardware, folder: Path, serial_line: int, frames: int) -> list[str]:
     return [
         str(tool("linux.uml")),
         f"mem={hardware.memory_mb}M",
-        f"ubda={folder / 'disk.ext4'}",
+        *(f"ubd{letter}={folder / disk}" for letter, disk in zip("ab", _DISKS, strict=True)),
         f"uml_dir={folder}/uml/",
         "umid=guest",
         "root=/dev/root",
@@ -115,6 +123,7 @@ def _command_line(hardware: Hardware, folder: Path, serial_line: int) -> list[st
         "con0=fd:0,fd:1",
         "ssl=null",
         f"ssl0=fd:{serial_line}",
+        f"vec0:transport=fd,fd={frames}",
         f"init={folder / 'init'}",
     ]
 
@@ -130,15 +139,15 @@ def _write_init(path: Path, config: Path) -> None:
     path.chmod(0o755)
 
 
-def _make_disk(path: Path, hardware: Hardware) -> None:
+def _make_disk(path: Path, gigabytes: int, seed: Path | None) -> None:
     with path.open("wb") as image:
-        image.truncate(hardware.disk_gb << 30)
+        image.truncate(gigabytes << 30)
     argv = [str(tool("mkfs.ext4")), "-q", "-F", "-O", "^has_journal", "-m", "0", "-E", "nodiscard"]
-    if hardware.seed is not None:
-        argv += ["-d", str(hardware.seed)]
+    if seed is not None:
+        argv += ["-d", str(seed)]
     done = subprocess.run([*argv, str(path)], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise BootError(f"mkfs.ext4 could not make a disk of {hardware.disk_gb} GB: {done.stderr.strip()}")
+        raise BootError(f"mkfs.ext4 could not make a disk of {gigabytes} GB: {done.stderr.strip()}")
 
 
 _open_here: list[int] = []

@@ -18,12 +18,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.lab.inside import links, mounts, syscalls
+from tests.lab.inside import accounts, links, mounts, syscalls
 from tests.lab.inside.commands import SOCKET, install_commands
-from tests.lab.inside.jobs import Jobs, Order
+from tests.lab.inside.jobs import Jobs, Order, kill_strays
 from tests.lab.inside.server import EXPORT, Server
 
 _MODULES = ("nfsv4", "veth", "sch_netem")
+_SCRATCH = "/mnt/scratch"
 _SERIAL_LINE = "/dev/ttyS0"
 _RECOVERY_SECONDS = 60.0
 Answer = Mapping[str, Any] | None
@@ -45,7 +46,8 @@ class Agent:
             "signal": lambda request: self._jobs.signal(request["job"], request["signal"]),
             "write": lambda request: self._jobs.write(request["job"], request["text"]),
             "close_input": lambda request: self._jobs.close_input(request["job"]),
-            "kill_jobs": lambda _: {"killed": self._jobs.kill_all()},
+            "kill_strays": lambda _: kill_strays(self._server.pids),
+            "reset": lambda _: self._reset(),
             "rpcs": lambda request: mounts.rpcs(request["client"]).as_json(),
             "remount": self._remount,
             "delay": lambda request: self._links.set_delay(float(request["milliseconds"])),
@@ -57,20 +59,21 @@ class Agent:
             "restart_server": self._restart_server,
             "server": lambda _: {"deaths": self._server.deaths, "log": self._server.log_tail()},
             "await_server": self._await_server,
+            "open_link": lambda _: links.open_link_to_host(),
             "drop_caches": lambda _: _drop_caches(),
         }
 
     def set_up(self) -> None:
         """Everything up to both mounts; raises OSError."""
-        Path(EXPORT).mkdir()
-        syscalls.mount("/dev/ubda", EXPORT, "ext4", syscalls.MS_NOATIME)
-        shutil.rmtree(f"{EXPORT}/lost+found", ignore_errors=True)
+        for device, folder in (("/dev/ubda", EXPORT), ("/dev/ubdb", _SCRATCH)):
+            Path(folder).mkdir()
+            syscalls.mount(device, folder, "ext4", syscalls.MS_NOATIME)
+            shutil.rmtree(f"{folder}/lost+found", ignore_errors=True)
         self._server.configure()
         self._server.start(wait=False)
         _load_modules()
         self._links.create()
-        for folder in ("/run/home", "/run/tmp"):
-            Path(folder).mkdir()
+        accounts.prepare(Path(_SCRATCH))
         install_commands(sys.executable)
         threading.Thread(target=self._serve_commands, args=(socket.create_server(SOCKET),), daemon=True).start()
         self._server.wait_until_listening()
@@ -84,7 +87,10 @@ class Agent:
         self.send({"event": "ready"})
         with os.fdopen(self._serial_line, "rb", closefd=False) as lines:
             while line := lines.readline():
-                threading.Thread(target=self._answer_host, args=(json.loads(line),), daemon=True).start()
+                request = json.loads(line)
+                if "file" in request:
+                    request = json.loads(Path(request["file"]).read_text(encoding="utf-8"))
+                threading.Thread(target=self._answer_host, args=(request,), daemon=True).start()
 
     def send(self, message: Mapping[str, Any]) -> None:
         """One line to the host."""
@@ -128,6 +134,23 @@ class Agent:
         for client in request["clients"]:
             mounts.wait_until_usable(client, _RECOVERY_SECONDS)
 
+    def _reset(self) -> None:
+        """The state after boot, with nothing on the disks."""
+        for client in sorted(self._links.partitioned):
+            self._heal({"client": client})
+        self._links.set_delay(0)
+        if not self._server.pristine:  # a program that waits for it can only die once it answers
+            self._restart_server({})
+        kill_strays(self._server.pids)
+        for name in ("home", "tmp"):
+            _empty(Path(_SCRATCH) / name)
+        default = self._config["mount_options"]
+        for client in links.CLIENTS:
+            self._remount({"client": client, "options": default})
+        # through a mount: the server answers from its caches what is removed behind its back
+        _empty(Path(mounts.mount_point("b")))
+        self._remount({"client": "b", "options": default})
+
     def _serve_commands(self, listener: socket.socket) -> None:
         while True:
             connection, _ = listener.accept()
@@ -142,6 +165,14 @@ def _load_modules() -> None:
     parent.mkdir(parents=True)
     (parent / os.uname().release).symlink_to(folders[-1])
     links.command("modprobe", "-d", "/run/kernel", "-a", *_MODULES)
+
+
+def _empty(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def _drop_caches() -> None:
@@ -189,6 +220,8 @@ def main(config_path: str) -> None:
         time.sleep(1)
         return
     agent.serve()
+    # the host hung up: when it did so in an orderly way the machine is dead by now, and its folder gone
+    shutil.rmtree(Path(config_path).parent, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def install_commands(python: str) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Ask the agent and print its answer as JSON, if it has one; 1 with the reason on stderr when it refuses."""
+    """Ask the agent, and print the counters if they were asked for; 1 with the reason on stderr when it refuses."""
     name, *arguments = argv
     try:
         request = {"request": name, **_COMMANDS[name](arguments)}
@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
     if "error" in answer:
         sys.stderr.write(answer["error"] + "\n")
         return 1
-    if answer["result"] is not None:
+    if name == "rpcs":
         sys.stdout.write(json.dumps(answer["result"]) + "\n")
     return 0
 

@@ -5,13 +5,15 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.lab.inside import links
 
+_KILL_SECONDS = 30.0
 ExitReport = Callable[[str, int, bool], None]
 
 
@@ -73,13 +75,6 @@ class Jobs:
         if stdin is not None:
             stdin.close()
 
-    def kill_all(self) -> int:
-        """SIGKILL what still runs; how many there were."""
-        jobs = list(self._running)
-        for job in jobs:
-            self.signal(job, signal.SIGKILL)
-        return len(jobs)
-
     def _live(self, order: Order, started: threading.Event, failure: list[OSError]) -> None:
         """The life of one program, in a thread of its own: a namespace is a thread's, and children inherit it."""
         try:
@@ -119,3 +114,24 @@ class Jobs:
                 env=dict(order.environment),
                 start_new_session=True,
             )
+
+
+def kill_strays(spared: Collection[int]) -> None:
+    """SIGKILL every process of the guest but process 1, this one and those in ``spared``; returns when they are gone."""
+    spared = {1, os.getpid(), *spared}
+    deadline = time.monotonic() + _KILL_SECONDS
+    while strays := [pid for pid in _user_processes() if pid not in spared]:
+        for pid in strays:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            raise OSError(f"processes {strays} do not die: they wait for a server that does not answer")
+        time.sleep(0.02)
+
+
+def _user_processes() -> Iterator[int]:
+    for entry in Path("/proc").iterdir():
+        # a kernel thread has no command line, and neither has a zombie
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if entry.name.isdecimal() and (entry / "cmdline").read_bytes():
+                yield int(entry.name)

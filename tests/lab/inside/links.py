@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.lab.inside import syscalls
+from tests.lab.relay import GUEST_ADDRESS, PREFIX
 
 CLIENTS = ("a", "b")
 _QUEUE_PACKETS = 100_000  # netem drops what exceeds its queue, and 1 MB reads fill the default of 1,000
@@ -51,6 +52,7 @@ class Links:
 
     delay_ms: float = 0.0
     partitioned: set[str] = field(default_factory=set)
+    _shaped: dict[str, list[str]] = field(default_factory=dict)  # the discipline that each device has
 
     def create(self) -> None:
         """Make the namespaces and the links between them and the server's."""
@@ -88,20 +90,27 @@ class Links:
         self._apply(client)
 
     def _apply(self, client: str) -> None:
-        if client in self.partitioned:
-            client_side = server_side = ["loss", "100%"]
-        else:
-            client_side, server_side = ["delay", f"{self.delay_ms}ms"] if self.delay_ms else [], []
-        self._shape(["nsenter", f"--net={namespace(client)}"], f"p{client}", client_side)
-        self._shape([], f"v{client}", server_side)
+        lost = ["loss", "100%"] if client in self.partitioned else []
+        delayed = ["delay", f"{self.delay_ms}ms"] if self.delay_ms else []
+        self._shape(["nsenter", f"--net={namespace(client)}"], f"p{client}", lost or delayed)
+        self._shape([], f"v{client}", lost)
 
-    @staticmethod
-    def _shape(prefix: list[str], device: str, discipline: list[str]) -> None:
+    def _shape(self, prefix: list[str], device: str, discipline: list[str]) -> None:
+        if discipline == self._shaped.get(device, []):
+            return
         if discipline:
-            limit = ["limit", str(_QUEUE_PACKETS)]
-            command(*prefix, "tc", "qdisc", "replace", "dev", device, "root", "netem", *discipline, *limit)
-        elif "netem" in command(*prefix, "tc", "qdisc", "show", "dev", device):
+            netem = ["netem", *discipline, "limit", str(_QUEUE_PACKETS)]
+            command(*prefix, "tc", "qdisc", "replace", "dev", device, "root", *netem)
+        else:
             command(*prefix, "tc", "qdisc", "del", "dev", device, "root")
+        self._shaped[device] = discipline
+
+
+def open_link_to_host() -> None:
+    """Bring up the network card whose other end is the host's relay; nothing happens the second time."""
+    address = f"{GUEST_ADDRESS}/{PREFIX}"
+    if address not in command("ip", "addr", "show", "dev", "vec0"):
+        command("ip", "-batch", "-", stdin=f"addr add {address} dev vec0\nlink set vec0 up")
 
 
 def _make_namespace(client: str) -> None:

@@ -39,7 +39,18 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._wanted = False
         self._change = threading.RLock()
+        self._altered = False
         self.deaths = 0
+
+    @property
+    def pristine(self) -> bool:
+        """Whether the server runs, and without a fault."""
+        return self._process is not None and self._process.poll() is None and not self._altered
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Its process, if it has one."""
+        return () if self._process is None else (self._process.pid,)
 
     def configure(self) -> None:
         """Write the configuration; once, before the first start."""
@@ -55,6 +66,7 @@ class Server:
             if self._process is not None and self._process.poll() is None:
                 raise OSError("the NFS server is running already")
             self._wanted = True
+            self._altered = bool(environment)
             argv = ["ganesha.nfsd", "-F", "-f", str(_CONFIGURATION), "-L", str(_LOG), "-p", "/run/ganesha.pid"]
             with Path("/run/ganesha.out").open("ab") as output:
                 self._process = subprocess.Popen(
