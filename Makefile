@@ -17,7 +17,7 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	touch $@
 
 demo: install
-	$(BIN)/python docs/tutorial/demo.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/run_commands.py docs/tutorial/first-release.md
 
 lint: install
 	$(BIN)/ruff check .

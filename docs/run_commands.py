@@ -1,16 +1,16 @@
-"""Runs the commands of a documentation page, in order, as a reader would type them.
+"""Runs the commands of a documentation page, in order, in one shell, as a reader would type them.
 
-usage: python docs/run_commands.py PAGE.md [FOLDER]
+usage: python docs/run_commands.py PAGE.md
 
 Commands are the lines that begin with `$ ` in the page's ```console blocks (a line that ends with a backslash goes on
-in the next). Each is printed and run by bash in FOLDER, a new temporary one by default; the first that fails ends the
-run with its exit code. A command that stands after a line `# exit N` is expected to end with N.
+in the next). Each is printed before it runs; the first that fails ends the run with its exit code. A command after a
+line `# exit N` is expected to end with N.
 """
 
 import re
+import shlex
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,24 +36,20 @@ def commands_of(page: str) -> list[Command]:
     return found
 
 
-def run(page: Path, folder: Path) -> int:
-    """Run a page's commands in a folder; return the exit code of the first that does not end as the page says, or 0."""
-    for command in commands_of(page.read_text("utf-8")):
-        print(f"\n\033[1m$ {command.text}\033[0m" if sys.stdout.isatty() else f"\n$ {command.text}", flush=True)
-        code = subprocess.run(["bash", "-c", command.text], cwd=folder, check=False).returncode
-        if code != command.exit_code:
-            print(f"run_commands: exit code {code} instead of {command.exit_code}: {command.text}", file=sys.stderr)
-            return code or 1
-    return 0
+def script_of(commands: list[Command]) -> str:
+    """Return a bash script that shows and runs the commands and stops at the first that ends otherwise than expected."""
+    lines = []
+    for text, exit_code in commands:
+        lines += [f"printf '\\n\\033[1m$ %s\\033[0m\\n' {shlex.quote(text)}", text, "code=$?"]
+        complaint = f"echo 'run_commands: it ended with' $code 'instead of {exit_code}' >&2"
+        lines.append(f'[ "$code" = {exit_code} ] || {{ {complaint}; exit "$((code ? code : 1))"; }}')
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Run the page that the command line names."""
-    page = Path(sys.argv[1]).resolve()
-    if len(sys.argv) > 2:
-        sys.exit(run(page, Path(sys.argv[2])))
-    with tempfile.TemporaryDirectory(prefix="efsprov-demo-") as folder:
-        sys.exit(run(page, Path(folder)))
+    script = script_of(commands_of(Path(sys.argv[1]).read_text("utf-8")))
+    sys.exit(subprocess.run(["bash", "-c", script], check=False).returncode)
 
 
 if __name__ == "__main__":
