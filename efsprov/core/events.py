@@ -30,3 +30,7 @@ class Event(BaseModel):
 
 Emit = Callable[[Event], None]
 SILENT: Final[Emit] = lambda event: None  # noqa: E731, ARG005
+
+
+class Suspended(Exception):  # noqa: N818 - no failure: the run is to be gone on with
+    """Raised out of ``Emit`` to stop a run that another one goes on with: what it has staged stays as it is."""

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Literal
 
 from efsprov.core import filelist
 from efsprov.core.build import BuildRequest, BuildResult
 from efsprov.core.errors import EfsprovError
-from efsprov.core.events import Emit
+from efsprov.core.events import Emit, Suspended
 from efsprov.core.history import State
 from efsprov.core.manifest import Builder, Figures, Manifest
 from efsprov.core.target import Target
@@ -32,8 +32,9 @@ from efsprov.store.writer import Writer
 def build(request: BuildRequest, *, emit: Emit, writer: Writer | None = None) -> BuildResult:
     """Make the release that ``request`` asks for, on the root that is mounted here, and tell ``emit`` how it goes.
 
-    Raises an ``EfsprovError``; then, and when interrupted, the root is as it was. A run that is killed leaves its
-    staging, with which the next run of the same lock goes on.
+    Raises an ``EfsprovError``; then, and when interrupted, the root is as it was. A run that is killed, or suspended by
+    ``emit``, leaves its staging, with which the next run of the same lock goes on. The same request again, whenever it
+    comes, makes no second release and does not undo what was decided since.
     """
     root = Root.open(Path(request.root), writing=True)
     target = Target.parse(request.target)
@@ -73,16 +74,23 @@ def find_same(channel: Channel, state: State, lock_digest: str) -> str | None:
 def _use_existing(channel: Channel, release: str, request: BuildRequest, steps: Steps) -> BuildResult:
     manifest = read_manifest(channel, release)
     state = read_state(channel)
-    before, outcome = state.current, "unchanged"
-    if request.activate and before != release:
+    before, mine = state.current, manifest.tx == request.run
+    # A request that arrives again after its release was current is done: somebody may have rolled back since.
+    done = before == release or (mine and bool(state.releases[release].activated))
+    if request.activate and not done:
         with steps.step("activate") as step:
-            before, outcome = activate(channel, release), "reactivated"
+            before = activate(channel, release)
             step.outcome = release
+    outcome: Literal["published", "unchanged", "reactivated"] = "unchanged"
+    if mine:
+        outcome = "published"
+    elif request.activate and not done:
+        outcome = "reactivated"
     return BuildResult(
-        outcome="reactivated" if outcome == "reactivated" else "unchanged",
+        outcome=outcome,
         release=release,
         path=str(channel.release_path(release)),
-        activated=request.activate or state.current == release,
+        activated=(request.activate and not done) or state.current == release,
         before=before if before != release else None,
         smoke=manifest.smoke,
         figures=manifest.figures,
@@ -121,6 +129,8 @@ def _removed_on_failure(channel: Channel, staging: Path) -> Iterator[None]:
     """A run that fails or is interrupted leaves no staging; one that is killed leaves it for the next to go on with."""
     try:
         yield
+    except Suspended:
+        raise
     except BaseException:
         remove_tree(channel.ops, staging)
         remove_tree(channel.ops, record_path(staging))
