@@ -7,6 +7,7 @@ from efsprov.cli.console import out, print_json
 from efsprov.cli.options import Arch, ChannelName, Json, ReleaseId, RootDirectory, Runtime
 from efsprov.cli.select import select_channel, select_release
 from efsprov.store.journal import read_state
+from efsprov.store.layout import Channel
 from efsprov.store.publish import activate as make_current
 
 
@@ -25,7 +26,11 @@ def activate(
     as_json: Json = False,
 ) -> None:
     """Make a release current, in one atomic step. Processes that have pinned another keep it."""
-    chosen = select_channel(root, channel, runtime, arch, writing=True)
+    activate_in(select_channel(root, channel, runtime, arch, writing=True), release, as_json=as_json)
+
+
+def activate_in(chosen: Channel, release: str, *, as_json: bool) -> None:
+    """Make a release of a channel or a model current."""
     wanted = select_release(chosen, read_state(chosen), release)
     before = make_current(chosen, wanted)
     if as_json:

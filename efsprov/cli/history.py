@@ -8,6 +8,7 @@ from efsprov.cli.console import print_json, print_table, table
 from efsprov.cli.options import Arch, ChannelName, Json, RootDirectory, Runtime
 from efsprov.cli.select import select_channel
 from efsprov.store.journal import read_entries
+from efsprov.store.layout import Channel
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +26,11 @@ def history(
     as_json: Json = False,
 ) -> None:
     """Show who did what to a channel, and when; the newest last."""
-    chosen = select_channel(root, channel, runtime, arch)
+    history_of(select_channel(root, channel, runtime, arch), limit=limit, as_json=as_json)
+
+
+def history_of(chosen: Channel, *, limit: int, as_json: bool) -> None:
+    """Show who did what to a channel or a model."""
     entries = read_entries(chosen)[-limit:]
     if as_json:
         print_json(

@@ -1,6 +1,6 @@
 """`efsprov mark-bad`, `mark-good`, `pin`, `unpin`: remarks on a release that rollback and prune heed."""
 
-from typing import Annotated
+from typing import Annotated, Final, NamedTuple
 
 import typer
 
@@ -9,36 +9,54 @@ from efsprov.cli.options import Arch, ChannelName, Json, ReleaseId, RootDirector
 from efsprov.cli.select import select_channel, select_release
 from efsprov.core.history import Action
 from efsprov.store.journal import read_state
+from efsprov.store.layout import Channel
 from efsprov.store.publish import mark
 
-_Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why; shown by `list` and `history`.")]
+Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why; shown by `list` and `history`.")]
+
+
+class Mark(NamedTuple):
+    """What a verb's help says, and what a release is afterwards."""
+
+    help: str
+    done: str
+
+
+MARKS: Final[dict[Action, Mark]] = {
+    "mark-bad": Mark("Mark a release as bad: rollback skips it, and it cannot become current.", "marked bad"),
+    "mark-good": Mark("Take back that a release is bad.", "no longer marked bad"),
+    "pin": Mark("Keep a release: prune never takes it.", "pinned"),
+    "unpin": Mark("Let prune decide about a release again.", "no longer pinned"),
+}
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    _add(app, "mark-bad", "Mark a release as bad: rollback skips it, and it cannot become current.", "marked bad")
-    _add(app, "mark-good", "Take back that a release is bad.", "no longer marked bad")
-    _add(app, "pin", "Keep a release: prune never takes it.", "pinned")
-    _add(app, "unpin", "Let prune decide about a release again.", "no longer pinned")
+    for do in MARKS:
+        _add(app, do)
 
 
-def _add(app: typer.Typer, do: Action, text: str, done: str) -> None:
+def mark_in(chosen: Channel, do: Action, release: str, *, note: str, as_json: bool) -> None:
+    """Remark something on a release of a channel or a model."""
+    named = select_release(chosen, read_state(chosen), release)
+    mark(chosen, do, named, note=note)
+    if as_json:
+        print_json({"channel": chosen.name, "target": chosen.target, "release": named, "done": do})
+    else:
+        out.print(f"[green]✓[/] {chosen.label}: {named} is {MARKS[do].done}.")
+
+
+def _add(app: typer.Typer, do: Action) -> None:
     def verb(
         root: RootDirectory,
         release: ReleaseId,
-            channel: ChannelName = None,
+        channel: ChannelName = None,
         runtime: Runtime = None,
         arch: Arch = None,
-        note: _Note = "",
+        note: Note = "",
         *,
         as_json: Json = False,
     ) -> None:
-        chosen = select_channel(root, channel, runtime, arch, writing=True)
-        named = select_release(chosen, read_state(chosen), release)
-        mark(chosen, do, named, note=note)
-        if as_json:
-            print_json({"channel": chosen.name, "target": chosen.target, "release": named, "done": do})
-        else:
-            out.print(f"[green]✓[/] {chosen.label}: {named} is {done}.")
+        mark_in(select_channel(root, channel, runtime, arch, writing=True), do, release, note=note, as_json=as_json)
 
-    app.command(do, help=text)(verb)
+    app.command(do, help=MARKS[do].help)(verb)

@@ -9,6 +9,7 @@ from efsprov.cli.console import out, print_json, print_table, size, table
 from efsprov.cli.options import Arch, ChannelName, Json, RootDirectory, Runtime
 from efsprov.cli.select import select_channel
 from efsprov.core.retention import Decision, Rules
+from efsprov.store.layout import Channel
 from efsprov.store.prune import PruneReport, execute_prune, plan_prune
 
 _KeepLast = Annotated[int, typer.Option("--keep-last", metavar="N", min=1, help="Keep the newest N releases.")]
@@ -38,8 +39,15 @@ def prune(
 ) -> None:
     """Remove old releases: never the current, the previous, a pinned one, the last N, or one in use lately."""
     chosen = select_channel(root, channel, runtime, arch, writing=not dry_run)
+    prune_in(chosen, keep_last=keep_last, grace_hours=grace_hours, dry_run=dry_run, wait=not no_wait, as_json=as_json)
+
+
+def prune_in(
+    chosen: Channel, *, keep_last: int, grace_hours: float, dry_run: bool, wait: bool, as_json: bool
+) -> None:
+    """Remove old releases of a channel or a model."""
     plan = plan_prune(chosen, Rules(keep_last=keep_last, grace=timedelta(hours=grace_hours)))
-    report = None if dry_run else execute_prune(chosen, plan, wait=not no_wait)
+    report = None if dry_run else execute_prune(chosen, plan, wait=wait)
     if as_json:
         print_json(
             {

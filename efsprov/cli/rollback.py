@@ -6,9 +6,10 @@ import typer
 
 from efsprov.cli.console import out, print_json
 from efsprov.cli.options import Arch, ChannelName, Json, RootDirectory, Runtime
-from efsprov.cli.select import select_channel, select_release
+from efsprov.cli.select import command, select_channel, select_release
 from efsprov.store import publish
 from efsprov.store.journal import read_state
+from efsprov.store.layout import Channel
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +28,11 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Go back to the release that was active before this one, in one atomic step."""
-    chosen = select_channel(root, channel, runtime, arch, writing=True)
+    rollback_in(select_channel(root, channel, runtime, arch, writing=True), to=to, reason=reason, as_json=as_json)
+
+
+def rollback_in(chosen: Channel, *, to: str | None, reason: str | None, as_json: bool) -> None:
+    """Go back to an earlier release of a channel or a model."""
     target = select_release(chosen, read_state(chosen), to) if to else None
     left, current = publish.rollback(chosen, to=target)
     if reason is not None and left != current:
@@ -38,4 +43,5 @@ def rollback(
         out.print(f"{current} is current in {chosen.label} already.")
     else:
         out.print(f"[green]✓[/] {chosen.label}: back from {left} to {current}.")
-        out.print(f"[dim]Functions that start from now on use it. Forward again: efsprov activate {left}[/]")
+        forward = f"{command(chosen, 'activate')} {left}"
+        out.print(f"[dim]Functions that start from now on use it. Forward again: {forward}[/]")

@@ -54,6 +54,11 @@ def select_release(channel: Channel, state: State, text: str) -> str:
     )
 
 
+def command(channel: Channel, verb: str) -> str:
+    """Return how a verb is called for this channel or model: `efsprov verify`, `efsprov model verify NAME`."""
+    return f"efsprov {verb}" if channel.kind == "deps" else f"efsprov model {verb} {channel.name}"
+
+
 def _fits(target: str, runtime: str | None, arch: str | None) -> bool:
     if runtime in {None, "auto"}:
         by_runtime = True

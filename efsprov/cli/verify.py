@@ -11,6 +11,7 @@ from efsprov.cli.select import select_channel, select_release
 from efsprov.core.errors import IntegrityError
 from efsprov.core.events import Event
 from efsprov.store.journal import read_state
+from efsprov.store.layout import Channel
 from efsprov.store.repair import repair as repair_channel
 from efsprov.store.verify import Finding, check_channel, check_release
 
@@ -35,7 +36,17 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check a channel and its releases (or one release): every file against its SHA-256, `current` against the journal."""
-    chosen = select_channel(root, channel, runtime, arch, writing=repair)
+    verify_in(
+        select_channel(root, channel, runtime, arch, writing=repair),
+        release,
+        quick=quick,
+        repair=repair,
+        as_json=as_json,
+    )
+
+
+def verify_in(chosen: Channel, release: str | None, *, quick: bool, repair: bool, as_json: bool) -> None:
+    """Check a channel or a model and its releases, or one of them."""
     repaired = repair_channel(chosen) if repair else ()
     state = read_state(chosen)
     named = [select_release(chosen, state, release)] if release else [r.id for r in state.live]
