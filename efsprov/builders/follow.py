@@ -9,7 +9,8 @@ from typing import Final
 from efsprov.builders.host import Host
 from efsprov.builders.remote import wire
 from efsprov.builders.remote.commands import BEAT_SECONDS
-from efsprov.builders.ssh import ConnectionFailure, SshConnection, is_lost
+from efsprov.builders.failures import ConnectionFailure, is_lost
+from efsprov.builders.ssh import SshConnection
 from efsprov.core.build import BuildResult
 from efsprov.core.errors import BuilderError, EfsprovError
 from efsprov.core.events import Emit

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from efsprov.builders.ssh import Completed, ConnectionFailure, SshConnection, SshTarget, is_lost
+from efsprov.builders.failures import ConnectionFailure, is_lost
+from efsprov.builders.ssh import Completed, SshConnection, SshTarget
 from efsprov.core.errors import BuilderError
 from efsprov.core.retry import RECONNECT, Policy, Sleep, call
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Self
 
 import fabric
 import paramiko
-from paramiko.hostkeys import HostKeys
+from paramiko.hostkeys import HostKeyEntry, HostKeys, InvalidHostKey
 from paramiko.pkey import UnknownKeyType
 from paramiko.ssh_exception import (
     AuthenticationException,
@@ -23,7 +23,9 @@ from paramiko.ssh_exception import (
     SSHException,
 )
 
-from efsprov.core.errors import BuilderError, UsageError
+from efsprov.builders.failures import ConnectionFailure
+from efsprov.builders.proxy import Proxy
+from efsprov.core.errors import UsageError
 
 _CHUNK: Final = 1 << 16
 _STDERR_TAIL: Final = 32 << 10
@@ -50,29 +52,6 @@ class SshTarget:
     connect_seconds: int = 15
 
 
-class ConnectionFailure(Exception):  # noqa: N818 - never the user's to see: the builders make a BuilderError of it
-    """What went wrong between here and the host.
-
-    ``kind``: "lost" may work when tried again; "key" is a host key that is not the expected one; "refused" is a host
-    that does not let us in.
-    """
-
-    def __init__(self, kind: Literal["lost", "key", "refused"], message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
-        self.hint = hint
-
-    def for_user(self) -> BuilderError:
-        """Return the failure as efsprov's error."""
-        return BuilderError(self.message, hint=self.hint)
-
-
-def is_lost(error: BaseException) -> bool:
-    """Tell whether the connection was lost, or not made: whether trying again makes sense."""
-    return isinstance(error, ConnectionFailure) and error.kind == "lost"
-
-
 @dataclass(frozen=True)
 class Completed:
     """A program that ran to its end on a host; its output is bounded (the beginning of stdout, the end of stderr)."""
@@ -94,15 +73,20 @@ class SshConnection:
             target.host,
             user=target.user,
             port=target.port,
-            gateway=target.proxy_command or None,
+            gateway=target.proxy_command or None,  # else that of ~/.ssh/config
             connect_timeout=target.connect_seconds,
             config=config,
             connect_kwargs=_authentication(target),
         )
         _verify_keys(self._connection, target.host_key, target.known_hosts)
+        self._proxy: Proxy | None = None
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
             with _failures(self.label):
+                if isinstance(self._connection.gateway, str):
+                    self._proxy = Proxy(self._connection.gateway)
+                    self._connection.gateway = None
+                    self._connection.connect_kwargs["sock"] = self._proxy.socket
                 self._connection.open()
                 self._transport.set_keepalive(10)
             undo.pop_all()
@@ -121,6 +105,8 @@ class SshConnection:
         while isinstance(connection, fabric.Connection):
             connection.client.close()
             connection = connection.gateway
+        if self._proxy is not None:
+            self._proxy.close()
 
     def start(self, argv: Sequence[str]) -> "RemoteProgram":
         """Start a program on the host; its arguments arrive there as they are."""
@@ -250,20 +236,22 @@ def _known_hosts_files(ssh_config: Any) -> tuple[Path, ...]:
 
 
 def _known_keys(files: tuple[Path, ...]) -> HostKeys:
-    """Read known_hosts files; keys that a line marks as revoked are left out wherever else they stand."""
-    keys, revoked = HostKeys(), set()
-    for file in files:
-        if file.is_file():
-            keys.load(str(file))
-            lines = file.read_text("utf-8", "replace").splitlines()
-            revoked |= {line.split()[3] for line in lines if line.startswith("@revoked") and len(line.split()) > 3}
-    if revoked:
-        kept = HostKeys()
-        for host, by_type in keys.items():
-            for key_type, key in by_type.items():
-                if key.get_base64() not in revoked:
-                    kept.add(host, key_type, key)
-        return kept
+    """Read known_hosts files; keys that a line marks as revoked are left out wherever else they stand.
+
+    Certificate authorities (`@cert-authority`) are passed over: paramiko verifies keys, not host certificates.
+    """
+    lines = [
+        line.split() for file in files if file.is_file() for line in file.read_text("utf-8", "replace").splitlines()
+    ]
+    revoked = {words[3] for words in lines if words[:1] == ["@revoked"] and len(words) > 3}
+    keys = HostKeys()
+    for words in lines:
+        if len(words) < 3 or words[0].startswith(("#", "@")) or words[2] in revoked:
+            continue
+        with contextlib.suppress(InvalidHostKey):  # one damaged line does not make the others unknown
+            if entry := HostKeyEntry.from_line(" ".join(words)):
+                for name in entry.hostnames or ():
+                    keys.add(name, words[1], entry.key)
     return keys
 
 

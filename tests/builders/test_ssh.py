@@ -1,0 +1,146 @@
+"""The transport: verified host keys, programs whose output is bounded."""
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from efsprov.builders.failures import ConnectionFailure, is_lost
+from efsprov.builders.ssh import SshConnection, SshTarget
+from efsprov.core.errors import UsageError
+from tests.builders.sshd import generate_key
+
+
+def test_arguments_and_input_arrive_as_they_are(target):
+    words = ["a b", "$HOME", "'", '"', "*", "\n", "-n", "", "ü"]
+    with SshConnection(target) as connection:
+        done = connection.execute(["printf", "%s\\0", *words])
+        assert done.stdout.split("\0")[:-1] == words
+        data = os.urandom(3 << 20)
+        counted = connection.execute(["sha256sum"], data)
+    assert counted.stdout.split()[0] == hashlib.sha256(data).hexdigest()
+
+
+def test_exit_code_and_stderr_are_told(target):
+    with SshConnection(target) as connection:
+        done = connection.execute(["sh", "-c", "echo out; echo err >&2; exit 7"])
+    assert (done.code, done.stdout, done.stderr) == (7, "out\n", "err")
+
+
+def test_a_program_that_does_not_read_ends_all_the_same(target):
+    with SshConnection(target) as connection:
+        assert connection.execute(["true"], b"x" * (8 << 20)).code == 0
+
+
+def test_endless_output_is_cut_to_a_bound(target):
+    with SshConnection(target) as connection:
+        done = connection.execute(
+            ["sh", "-c", "head -c 20000000 /dev/zero; head -c 20000000 /dev/zero >&2; printf end >&2"]
+        )
+    assert len(done.stdout) == 1 << 20
+    assert len(done.stderr) <= 32 << 10
+    assert done.stderr.endswith("end")
+
+
+def changed(target, **settings):
+    return SshTarget(**{**target.__dict__, **settings})
+
+
+def test_an_unknown_host_key_stops_before_a_byte_is_sent(target, sshd, tmp_path):
+    before = sshd.log
+    with pytest.raises(ConnectionFailure) as caught:
+        SshConnection(changed(target, host_key="", known_hosts=(tmp_path / "empty",)))
+    assert caught.value.kind == "key"
+    assert "Nothing was sent" in caught.value.message
+    assert "SHA256:" in caught.value.message
+    assert "Accepted" not in sshd.log[len(before) :]
+    assert "ssh-keygen -lf" in caught.value.hint
+
+
+def test_a_changed_host_key_stops_before_a_byte_is_sent(target, sshd, tmp_path):
+    other = generate_key(tmp_path / "other")
+    before = sshd.log
+    for settings in ({"host_key": other}, {"host_key": "", "known_hosts": (sshd.known_hosts(key=other),)}):
+        with pytest.raises(ConnectionFailure) as caught:
+            SshConnection(changed(target, **settings))
+        assert caught.value.kind == "key"
+        assert "not the expected one" in caught.value.message
+    assert "Accepted" not in sshd.log[len(before) :]
+
+
+def test_known_hosts_lets_in_hashed_or_not(target, sshd):
+    file = sshd.known_hosts()
+    SshConnection(changed(target, host_key="", known_hosts=(file,))).close()
+    subprocess.run(["ssh-keygen", "-H", "-f", file], check=True, capture_output=True)
+    assert "127.0.0.1" not in file.read_text()
+    SshConnection(changed(target, host_key="", known_hosts=(file,))).close()
+
+
+def test_a_revoked_key_is_not_taken(target, sshd):
+    file = sshd.known_hosts()
+    file.write_text(file.read_text() + f"@revoked * {sshd.host_key}\n")
+    with pytest.raises(ConnectionFailure) as caught:
+        SshConnection(changed(target, host_key="", known_hosts=(file,)))
+    assert caught.value.kind == "key"
+
+
+def test_a_pinned_key_that_is_none_is_told(target):
+    for text in ("nonsense", "ssh-ed25519 !!!", "ssh-ed25519"):
+        with pytest.raises(UsageError):
+            SshConnection(changed(target, host_key=text))
+
+
+def test_a_host_that_does_not_let_us_in_is_told_at_once(target, tmp_path):
+    generate_key(tmp_path / "stranger")
+    text = (tmp_path / "stranger").read_text()
+    with pytest.raises(ConnectionFailure) as caught:
+        SshConnection(changed(target, identity=None, private_key=text))
+    assert caught.value.kind == "refused"
+
+
+def test_a_closed_port_and_a_server_that_hangs_up_count_as_lost(target):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def hang_up():
+            listener.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with pytest.raises(ConnectionFailure) as caught:
+            SshConnection(changed(target, port=port))
+        thread.join()
+        assert is_lost(caught.value)
+    with pytest.raises(ConnectionFailure) as caught:
+        SshConnection(changed(target, port=port))
+    assert is_lost(caught.value)
+    assert "refused" in caught.value.message
+
+
+def test_a_cut_connection_is_lost_and_not_an_end(target, sshd):
+    with (
+        SshConnection(target) as connection,
+        closing(connection.start(["sh", "-c", "echo first; sleep 60"])) as program,
+    ):
+        assert program.read(10) == b"first\n"
+        sshd.cut()
+        with pytest.raises(ConnectionFailure) as caught:
+            list(iter(lambda: program.read(10), b""))
+    assert is_lost(caught.value)
+
+
+def test_a_private_key_is_not_shown(target):
+    assert "SECRET" not in repr(changed(target, private_key="SECRET"))
+
+
+def test_a_proxy_command_leads_to_the_host(target, sshd):
+    relay = f"{sys.executable} {Path(__file__).with_name('relay.py')} 127.0.0.1 {sshd.port}"
+    proxied = changed(target, host="nowhere.invalid", port=22, proxy_command=relay)
+    with SshConnection(proxied) as connection:
+        assert connection.execute(["echo", "there"]).stdout == "there\n"
