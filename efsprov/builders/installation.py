@@ -141,17 +141,22 @@ def make_bundle(facts: HostFacts, version: str, settings: InstallerSettings) -> 
     user's own index, proxy and certificates: so the host needs no way to an index for it, and no installer.
     """
     pins, (name, wheel) = pinned_needs(version, facts.machine), own_wheel()
-    platform = f"{facts.machine}-manylinux_2_{max(g for g in _UV_GLIBCS if g <= max(facts.glibc[1], 17))}"
+    platform = uv_platform(facts.machine, facts.glibc)
     key = hashlib.sha256("\n".join([*pins, platform, version, hashlib.sha256(wheel).hexdigest()]).encode()).hexdigest()
     path = cache_folder() / "bundles" / f"{key}.zip"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            contents = {f"wheel/{name}": wheel, **_needed_files(pins, platform, version, Path(scratch), settings)}
+            contents = {f"wheel/{name}": wheel, **needed_files(pins, platform, version, Path(scratch), settings)}
             made = Path(scratch) / "bundle.zip"
             made.write_bytes(archive(contents, frozenset(inside for inside in contents if inside.startswith("bin/"))))
             made.rename(path)
     return Bundle(path, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def uv_platform(machine: str, glibc: tuple[int, int]) -> str:
+    """Return uv's name of the newest platform that a machine with this C library can run."""
+    return f"{machine}-manylinux_2_{max(g for g in _UV_GLIBCS if g <= max(glibc[1], 17))}"
 
 
 def pinned_needs(version: str, machine: str) -> list[str]:
@@ -184,9 +189,10 @@ def pinned_needs(version: str, machine: str) -> list[str]:
     return sorted(pins.values())
 
 
-def _needed_files(
+def needed_files(
     pins: list[str], platform: str, version: str, scratch: Path, settings: InstallerSettings
 ) -> dict[str, bytes]:
+    """Fetch wheels of exactly ``pins`` for a platform of uv's and return their files: `bin/uv` and `site/...`."""
     site = scratch / "site"
     options = ["--target", str(site), "--python-platform", platform, "--python-version", version, "--link-mode", "copy"]
     answer = run_uv(
