@@ -14,15 +14,17 @@ from typing import Final
 
 from efsprov.core.filelist import FileEntry
 from efsprov.store.concurrency import Concurrency
+from efsprov.store.copy_file import FileCopier
+from efsprov.store.copy_folder import CopyFolder, FolderBudget
+from efsprov.store.copy_leader import CopyLeader
 from efsprov.store.copy_plan import CopyPlan, plan_copy
 from efsprov.store.copy_record import CopyRecord
 from efsprov.store.copy_tally import CopyProgress, Tally
-from efsprov.store.copy_worker import CopyWorker
 from efsprov.store.fileops import FileOps
 from efsprov.store.links import LinkIndex
 from efsprov.store.oserrors import reported
 from efsprov.store.staging_scan import remove, scan
-from efsprov.store.work_queue import WorkQueue
+from efsprov.store.work_queue import Folder, WorkQueue
 
 _TICK_SECONDS: Final = 0.1
 _WINDOW_SECONDS: Final = 0.25  # one observation of the throughput
@@ -33,10 +35,11 @@ _JOIN_SECONDS: Final = 10.0  # a call to a server that is gone does not end; its
 
 @dataclass(frozen=True, slots=True)
 class CopyLimits:
-    """Bounds of a copy: files under way at once, and the buffers (bytes) that large files share."""
+    """Bounds of a copy: files under way at once, folders held open ahead, the buffers (bytes) of large files."""
 
-    start: int = 16
+    start: int = 32
     workers: int = 128
+    folders: int = 256
     buffers: int = 32
     buffer_size: int = 1 << 20
 
@@ -90,12 +93,11 @@ def copy_tree(
             record.keep(plan.kept)
             remove(staging, files=plan.remove_files, folders=plan.remove_folders, ops=ops)
             tally = _tally(files, plan)
-            queue = WorkQueue(plan.top, limit=limits.start, buffers=limits.buffers, buffer_size=limits.buffer_size)
-
-            def new_worker(number: int) -> CopyWorker:
-                return CopyWorker(number, source, staging, ops=ops, links=links, queue=queue, tally=tally)
-
-            run = _Run(queue, new_worker, tally, record, limits)
+            queue = WorkQueue(limit=limits.start, buffers=limits.buffers, buffer_size=limits.buffer_size)
+            queue.add(Folder.of(plan.top, CopyFolder("", source, staging, FolderBudget(limits.folders))))
+            copier = FileCopier(source, staging, ops=ops, links=links, queue=queue, tally=tally)
+            leader = CopyLeader(staging, ops=ops, queue=queue, copier=copier)
+            run = _Run(queue, leader, tally, record, limits)
             run.until_done(began, progress, check)
         finally:
             record.close()
@@ -120,13 +122,13 @@ class _Run:
     def __init__(
         self,
         queue: WorkQueue,
-        new_worker: Callable[[int], CopyWorker],
+        leader: CopyLeader,
         tally: Tally,
         record: CopyRecord,
         limits: CopyLimits,
     ) -> None:
         self.concurrency = Concurrency(limit=limits.start, high=limits.workers)
-        self._queue, self._new_worker, self._tally, self._record = queue, new_worker, tally, record
+        self._queue, self._leader, self._tally, self._record = queue, leader, tally, record
         self._threads: list[threading.Thread] = []
 
     def until_done(
@@ -170,8 +172,8 @@ class _Run:
 
     def _start_workers(self) -> None:
         while len(self._threads) < self.concurrency.limit:
-            worker = self._new_worker(len(self._threads))
-            thread = threading.Thread(target=worker.run, name=f"copy-{len(self._threads)}", daemon=True)
+            number = len(self._threads)
+            thread = threading.Thread(target=self._leader.work, args=(number,), name=f"copy-{number}", daemon=True)
             thread.start()
             self._threads.append(thread)
 

@@ -1,56 +1,115 @@
-"""A folder that is being filled: its descriptors in staging, in the source and in the releases that it is linked from."""
+"""A folder that is being filled: its descriptors in staging, in the source and in the release that it is linked from.
+
+Descriptors in staging are opened as soon as a folder's siblings are made, relative to their parent, and as O_PATH: then
+no name is looked up and no permission asked for until the first file is created.
+"""
 
 import os
-from contextlib import ExitStack
+import threading
 from pathlib import Path
 from typing import Final
 
 from efsprov.store.links import LinkSource
 
-OPEN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_LISTED: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_HELD: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_WORTH_A_LISTING: Final = 3  # a listing is two round trips, and each name that it brings spares one
+
+
+class FolderBudget:
+    """How many folders may be held open before their turn comes."""
+
+    def __init__(self, folders: int) -> None:
+        self._left = folders
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Take a place if there is one."""
+        with self._lock:
+            self._left -= self._left > 0
+            return self._left > 0
+
+    def give_back(self) -> None:
+        """Free a place."""
+        with self._lock:
+            self._left += 1
 
 
 class CopyFolder:
-    """Opened for as long as files are opened in it, by whoever has it in hand: not for two threads at a time.
+    """Descriptors of one folder, for whoever has it in hand. Its methods raise what ``os.open`` raises."""
 
-    Raises what ``os.open`` raises.
-    """
+    def __init__(self, path: str, source: Path, staging: Path, budget: FolderBudget) -> None:
+        self.path = path
+        self._source, self._staging, self._budget = source, staging, budget
+        self._fds: dict[Path, int] = {}
+        self._listings: dict[Path, dict[str, os.stat_result]] = {}
+        self._budgeted = False
+        self._lock = threading.RLock()  # the calls of a wave share it
 
-    def __init__(self, path: str, source: Path, staging: Path) -> None:
-        self._path = path
-        self._source = source
-        self._cleanup = ExitStack()
-        self._source_fd: int | None = None
-        self._linked: dict[Path, tuple[int, dict[str, os.stat_result]]] = {}
-        self.staging = self._open(staging)
+    @property
+    def staging(self) -> int:
+        """The folder in staging (O_PATH)."""
+        return self._open(self._staging, _HELD)
 
     @property
     def source(self) -> int:
-        """The folder in the source, opened when it is first asked for."""
-        if self._source_fd is None:
-            self._source_fd = self._open(self._source)
-        return self._source_fd
+        """The folder in the source (O_PATH)."""
+        return self._open(self._source, _HELD)
 
     def linked(self, source: LinkSource) -> tuple[int, dict[str, os.stat_result]]:
         """Return this folder in a release and the attributes of what is in it; (-1, {}) when it is not there.
 
         On NFS the listing brings all attributes (READDIR), and no file has to be looked up for its link.
         """
-        if source.release not in self._linked:
+        release = source.release
+        with self._lock:
+            if release not in self._listings:
+                try:
+                    fd = self._open(release, _LISTED)
+                except FileNotFoundError:
+                    self._fds[release], self._listings[release] = -1, {}
+                else:
+                    with os.scandir(fd) as entries:
+                        self._listings[release] = {e.name: e.stat(follow_symlinks=False) for e in entries}
+            return self._fds[release], self._listings[release]
+
+    def refresh_names(self, folders: int) -> None:
+        """Before ``folders`` of this one are opened, list it if that is cheaper than to look each of them up."""
+        if folders >= _WORTH_A_LISTING:
+            fd = os.open(".", _LISTED, dir_fd=self.staging)
             try:
-                fd = self._open(source.release)
-            except FileNotFoundError:
-                self._linked[source.release] = (-1, {})
-            else:
-                with os.scandir(fd) as entries:
-                    self._linked[source.release] = (fd, {e.name: e.stat(follow_symlinks=False) for e in entries})
-        return self._linked[source.release]
+                os.listdir(fd)
+            finally:
+                os.close(fd)
+
+    def below(self, name: str) -> "CopyFolder":
+        """Return a folder in this one, opened in staging if there is room for that."""
+        path = f"{self.path}/{name}" if self.path else name
+        folder = CopyFolder(path, self._source, self._staging, self._budget)
+        if self._budget.take():
+            folder._budgeted = True
+            folder._fds[self._staging] = os.open(name, _HELD, dir_fd=self.staging)
+        return folder
+
+    def learn_permission(self) -> None:
+        """Ask the server once whether names may be looked up here, so that several calls at once need not each ask.
+
+        Linux asks (ACCESS) whenever the folder changed and the server does not say that nobody else changed it.
+        """
+        os.close(os.open(".", _HELD, dir_fd=self.staging))
 
     def close(self) -> None:
         """Close all descriptors."""
-        self._cleanup.close()
+        for fd in self._fds.values():
+            if fd >= 0:
+                os.close(fd)
+        self._fds.clear()
+        if self._budgeted:
+            self._budgeted = False
+            self._budget.give_back()
 
-    def _open(self, top: Path) -> int:
-        fd = os.open(f"{top}/{self._path}" if self._path else top, OPEN_FOLDER)
-        self._cleanup.callback(os.close, fd)
-        return fd
+    def _open(self, top: Path, flags: int) -> int:
+        with self._lock:
+            if top not in self._fds:
+                self._fds[top] = os.open(f"{top}/{self.path}" if self.path else top, flags)
+            return self._fds[top]

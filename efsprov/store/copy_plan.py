@@ -53,6 +53,11 @@ class FolderPlan:
     weight: float
     chain: float
 
+    @property
+    def name(self) -> str:
+        """Its name in the folder above."""
+        return self.path.rpartition("/")[2]
+
     def walk(self) -> Iterator["FolderPlan"]:
         """Yield this folder and all below it, each before those in it."""
         yield self

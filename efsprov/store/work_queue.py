@@ -1,176 +1,190 @@
-"""Who does what next in a copy: hands folders, files and pieces to as many workers as may work.
+"""Who does what next in a copy: hands folders, their files and pieces of files to as many workers as may work.
 
 Linux holds a directory's lock while a name is created in it, over the whole round trip: two creations in one folder
-wait for each other, however many threads ask. So a folder is handed to one worker at a time, which gives it back once
-the file is open (``opened``) and goes on writing; and the folder whose chain of creations is longest goes first.
+wait for each other, however many threads ask. So a folder is in one worker's hand, its leader's, at a time; the leader
+sends off a *wave* of creations in it and leaves; when the last of them has its file open, the folder may be led again.
+Among the folders, that with the longest chain of creations goes first.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Protocol
+from typing import Final, Protocol
 
 from efsprov.store.copy_folder import CopyFolder
 from efsprov.store.copy_plan import FolderPlan, Task
 
+_WAVE: Final = 16
+_WAVES: Final = 4  # so many folders at least share the workers
+
 
 @dataclass(eq=False)
 class Folder:
-    """A folder at work: its tasks that are left, and what whoever has it in hand keeps open in it."""
+    """A folder at work: what is left to do in it. Its parts are for who has it in hand."""
 
     plan: FolderPlan
+    handles: CopyFolder
+    to_make: deque[str]
     tasks: deque[Task]
     left: float
-    handles: CopyFolder | None = None
+    adopted: bool = False
+    entering: int = 0
 
     @classmethod
-    def of(cls, plan: FolderPlan) -> "Folder":
+    def of(cls, plan: FolderPlan, handles: CopyFolder) -> "Folder":
         """Start on a plan."""
-        return cls(plan, deque(plan.tasks), plan.weight)
-
-    def close(self) -> None:
-        """Close what is open in it."""
-        if self.handles is not None:
-            self.handles.close()
-            self.handles = None
+        to_make = deque(below.name for below in plan.folders if not below.exists)
+        return cls(plan, handles, to_make, deque(plan.tasks), plan.chain)
 
 
-@dataclass(frozen=True, slots=True)
-class Make:
-    """Open the folder, which is there, and make those below it."""
-
-    folder: Folder
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Bring one file into the folder."""
-
-    folder: Folder
-    task: Task
-
-
-class Piece(Protocol):
-    """A part of a large file that waits to be written."""
+class Call(Protocol):
+    """Something that is ready to be done by any worker: a creation of a wave, or a piece of a large file."""
 
     def run(self) -> None:
-        """Write it."""
+        """Do it."""
 
     def drop(self) -> None:
-        """Count it as ended without writing it."""
-
-
-Job = Make | Place | Piece
+        """Give up what it holds, without doing it."""
 
 
 class WorkQueue:
-    """The jobs of one copy. Every method may be called from any thread."""
+    """The work of one copy. Every method may be called from any thread."""
 
-    def __init__(self, top: FolderPlan, *, limit: int, buffers: int, buffer_size: int) -> None:
+    def __init__(self, *, limit: int, buffers: int, buffer_size: int) -> None:
         self.finished = threading.Event()
         self.error: BaseException | None = None
+        self.buffer_size = buffer_size
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._parked = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
         self._limit = limit
         self._new: list[tuple[float, int, Folder]] = []
-        self._idle: list[tuple[float, int, Folder]] = []
+        self._begun: list[tuple[float, int, Folder]] = []
         self._open: set[Folder] = set()
         self._pushed = 0
-        self._pieces: deque[Piece] = deque()
+        self._entries: deque[Call] = deque()
+        self._pieces: deque[Call] = deque()
         self._spare: list[bytearray] = []
-        self._unmade, self.buffer_size = buffers, buffer_size
+        self._unmade = buffers
         self._jobs = 0
         self._waiting = 0
-        self.add(top)
 
     @property
     def starved(self) -> bool:
         """Whether a good part of the workers that may work have nothing to do."""
         return self._waiting * 4 > self._limit
 
+    @property
+    def wave(self) -> int:
+        """How many creations a leader sends off at once."""
+        return max(1, min(_WAVE, self._limit // _WAVES))
+
     def set_limit(self, limit: int) -> None:
-        """Let workers 0 to ``limit`` - 1 take jobs."""
+        """Let workers 0 to ``limit`` - 1 take work."""
         with self._lock:
             self._limit = limit
             self._parked.notify_all()
             self._work.notify_all()
 
-    def add(self, plan: FolderPlan) -> None:
-        """Hand in a folder that exists now."""
+    def add(self, folder: Folder) -> None:
+        """Hand in a folder that exists now; it counts as one job, and each of its tasks as one."""
         with self._lock:
-            self._jobs += 1 + len(plan.tasks)
-            self._pushed += 1
-            heappush(self._new, (-plan.chain, self._pushed, Folder.of(plan)))
-            self._work.notify()
+            self._jobs += 1 + len(folder.tasks)
+            self._push(self._new, folder)
 
-    def take(self, number: int) -> Job | None:
-        """Wait for a job for worker ``number`` (0, 1, ...); None when there will be no more."""
+    def take(self, number: int) -> Call | Folder | None:
+        """Wait for work for worker ``number`` (0, 1, ...): a call to run, a folder to lead, or None: there is no more."""
         with self._lock:
             while not self.finished.is_set():
                 if number >= self._limit:
                     self._parked.wait()
+                elif self._entries:
+                    return self._entries.popleft()
                 elif self._pieces:
                     return self._pieces.popleft()
-                elif (job := self._pick()) is not None:
-                    return job
+                elif (folder := self._pick()) is not None:
+                    return folder
                 else:
                     self._waiting += 1
                     self._work.wait()
                     self._waiting -= 1
         return None
 
-    def _pick(self) -> Job | None:
-        newer = self._new and len(self._open) < self._limit and (not self._idle or self._new[0][0] < self._idle[0][0])
-        if newer:
+    def _pick(self) -> Folder | None:
+        """Choose the folder with the longest chain; but no more are begun than there are workers."""
+        may_begin = self._new and len(self._open) < self._limit
+        if may_begin and (not self._begun or self._new[0] < self._begun[0]):
             folder = heappop(self._new)[2]
             self._open.add(folder)
-            return Make(folder)
-        if self._idle:
-            folder = heappop(self._idle)[2]
-            task = folder.tasks.popleft()
-            folder.left -= task.weight
-            return Place(folder, task)
-        return None
+            return folder
+        return heappop(self._begun)[2] if self._begun else None
 
-    def opened(self, folder: Folder) -> None:
-        """Give a folder back for its next file, or close it when there is none."""
+    def send(self, folder: Folder, calls: Sequence[Call]) -> None:
+        """Have a wave of creations in ``folder`` run at once; each must call ``entered`` when it is through."""
         with self._lock:
-            if folder.tasks:
-                self._pushed += 1
-                heappush(self._idle, (-folder.left, self._pushed, folder))
-            else:
-                self._open.discard(folder)
-                folder.close()
+            folder.entering = len(calls)
+            stopped = self.finished.is_set()
+            if not stopped:
+                self._entries.extend(calls)
+                self._work.notify(len(calls))
+        if stopped:
+            for call in calls:
+                call.drop()
+
+    def entered(self, folder: Folder) -> None:
+        """Count a creation as through; after the last one of a wave the folder may be led again."""
+        with self._lock:
+            folder.entering -= 1
+            if not folder.entering:
+                self._back(folder)
+
+    def back(self, folder: Folder) -> None:
+        """Give a folder back that no wave was sent off in."""
+        with self._lock:
+            self._back(folder)
+
+    def _back(self, folder: Folder) -> None:
+        if folder.to_make or not folder.adopted or folder.tasks:
+            self._push(self._begun, folder)
+        else:
+            self._open.discard(folder)
+            folder.handles.close()
             self._work.notify()
 
-    def close(self) -> None:
-        """Close the folders that a stopped copy left open; no worker may be running."""
-        for folder in self._open:
-            folder.close()
+    def _push(self, heap: list[tuple[float, int, Folder]], folder: Folder) -> None:
+        self._pushed += 1
+        heappush(heap, (-folder.left, self._pushed, folder))
+        self._work.notify()
 
-    def done(self) -> None:
-        """Count a job (not a piece) as done; the last one ends the work."""
+    def done(self, jobs: int = 1) -> None:
+        """Count jobs as done; the last one ends the work."""
         with self._lock:
-            self._jobs -= 1
+            self._jobs -= jobs
             last = self._jobs == 0
         if last:
             self.stop()
 
     def stop(self, error: BaseException | None = None) -> None:
-        """Let no worker take another job; the first ``error`` is kept."""
+        """Let no worker take more work; the first ``error`` is kept."""
         with self._lock:
             if self.error is None:
                 self.error = error
             self.finished.set()
-            dropped, self._pieces = self._pieces, deque()
+            dropped = [*self._entries, *self._pieces]
+            self._entries.clear()
+            self._pieces.clear()
             for condition in (self._work, self._parked, self._room):
                 condition.notify_all()
-        for piece in dropped:
-            piece.drop()
+        for call in dropped:
+            call.drop()
+
+    def close(self) -> None:
+        """Close the folders that a stopped copy left open; no worker may be running."""
+        for folder in (*self._open, *(folder for _, _, folder in self._new)):
+            folder.handles.close()
 
     def buffer(self) -> bytearray | None:
         """Return a buffer, working on pieces while there is none free; None when the work was stopped."""
@@ -193,8 +207,8 @@ class WorkQueue:
             self._spare.append(buffer)
             self._room.notify_all()
 
-    def put_piece(self, piece: Piece) -> None:
-        """Let whoever is free run ``piece``; when the work was stopped, it is dropped."""
+    def put_piece(self, piece: Call) -> None:
+        """Let whoever is free write ``piece``; when the work was stopped, it is dropped."""
         with self._lock:
             stopped = self.finished.is_set()
             if not stopped:
@@ -218,7 +232,7 @@ class WorkQueue:
             if piece is not None:
                 piece.run()
 
-    def _piece_or_wait(self) -> Piece | None:
+    def _piece_or_wait(self) -> Call | None:
         if self._pieces:
             return self._pieces.popleft()
         self._room.wait()

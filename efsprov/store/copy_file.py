@@ -1,0 +1,190 @@
+"""One file into staging: linked, written, or mended.
+
+Round trips a file on NFSv4.1: OPEN, WRITE, CLOSE, or LINK. Calls are relative to an open folder (a path would be looked
+up part by part); the mode travels in the OPEN; there is no O_EXCL, which would cost a SETATTR, and no O_TRUNC: what is
+in the way was removed before, so a file that is some release's too is never written to.
+"""
+
+import errno
+import hashlib
+import os
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from efsprov.core.errors import IntegrityError
+from efsprov.core.filelist import FileEntry
+from efsprov.store.copy_folder import CopyFolder
+from efsprov.store.copy_pieces import PiecewiseCopy
+from efsprov.store.copy_plan import Task
+from efsprov.store.copy_tally import Tally
+from efsprov.store.fileops import FileOps
+from efsprov.store.links import LinkIndex
+from efsprov.store.oserrors import reported
+from efsprov.store.work_queue import WorkQueue
+
+SMALL: Final = 1 << 18  # bytes that are read before the file is created, so that its folder is not kept waiting
+_SOURCE: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
+_MEND: Final = os.O_RDWR | os.O_NOFOLLOW
+_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
+# A file system that has no links, no more links, or none for us; or a release that was pruned meanwhile.
+_NO_LINK: Final = frozenset(
+    {
+        errno.EMLINK,
+        errno.EPERM,
+        errno.EACCES,
+        errno.EXDEV,
+        errno.ENOENT,
+        errno.EOPNOTSUPP,
+        errno.ENOSYS,
+        errno.EINVAL,
+        errno.ESTALE,
+    }
+)
+
+
+@dataclass(slots=True)
+class Source:
+    """A source file: its ``content`` when that is small, else an open descriptor."""
+
+    content: bytes | None = None
+    fd: int = -1
+
+    def close(self) -> None:
+        """Close the descriptor, if there is one."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class FileCopier:
+    """Copies files from ``source`` to ``staging``; ``umask`` are the mode bits that the process takes away."""
+
+    def __init__(
+        self, source: Path, staging: Path, *, ops: FileOps, links: LinkIndex, queue: WorkQueue, tally: Tally
+    ) -> None:
+        self._source, self._staging = source, staging
+        self._ops, self._links, self._queue, self._tally = ops, links, queue, tally
+        self.umask = 0
+
+    def read(self, folder: CopyFolder, task: Task) -> Source:
+        """Open a source file and read it if it is small; raises ``IntegrityError`` when it is not what was checked."""
+        entry = task.entry
+        try:
+            fd = os.open(task.name, _SOURCE, dir_fd=folder.source)
+        except OSError as error:
+            if error.errno in _GONE:
+                raise _changed(self._source, entry) from error
+            raise
+        if entry.size > SMALL or task.do == "mend":
+            return Source(fd=fd)
+        try:
+            content = os.read(fd, entry.size + 1)  # one more than there should be: no fstat is needed
+            while len(content) <= entry.size and (more := os.read(fd, entry.size + 1 - len(content))):
+                content += more
+        finally:
+            os.close(fd)
+        if len(content) != entry.size or hashlib.sha256(content).hexdigest() != entry.sha256:
+            raise _changed(self._source, entry)
+        return Source(content)
+
+    def can_link(self, folder: CopyFolder, task: Task) -> bool:
+        """Tell whether the release that has the file still has it as its file list says."""
+        return self._link_from(folder, task) is not None
+
+    def link(self, folder: CopyFolder, task: Task) -> bool:
+        """Link a file from the release that has it; False when it has to be written instead."""
+        name, found = task.name, self._link_from(folder, task)
+        if found is None:
+            return False
+        fd, there = found
+        try:
+            self._ops.link(name, name, src_dir_fd=fd, dst_dir_fd=folder.staging)
+        except OSError as error:
+            with suppress(OSError):
+                if os.path.samestat(os.stat(name, dir_fd=folder.staging, follow_symlinks=False), there):
+                    self._tally.linked(task.entry)  # it was made, and the reply was lost
+                    return True
+            if error.errno in _NO_LINK:
+                return False
+            raise
+        self._tally.linked(task.entry)
+        return True
+
+    def _link_from(self, folder: CopyFolder, task: Task) -> tuple[int, os.stat_result] | None:
+        source = self._links.source_of(task.entry.path)
+        if source is None:
+            return None
+        fd, listing = folder.linked(source)
+        there = listing.get(task.name)
+        return None if there is None or source.refusal(there, task.entry) else (fd, there)
+
+    def create(self, folder: CopyFolder, task: Task) -> int:
+        """Open the file in staging, and return its descriptor."""
+        if task.do == "mend":
+            return self._ops.open(task.name, _MEND, dir_fd=folder.staging)
+        mode = task.entry.mode
+        target = self._ops.open(task.name, _NEW, mode, dir_fd=folder.staging)
+        if self.umask & mode:
+            try:
+                self._ops.fchmod(target, mode)
+            except BaseException:
+                os.close(target)
+                raise
+        return target
+
+    def fill(self, target: int, source: Source, task: Task) -> None:
+        """Write the file and close both ends; a copy that was stopped leaves it as it is."""
+        try:
+            if source.content is None:
+                whole = self._fill_by_pieces(target, source.fd, task)
+            else:
+                whole = True
+                view = memoryview(source.content)
+                while view:
+                    view = view[self._ops.write(target, view) :]
+                self._tally.wrote(len(source.content))
+        except BaseException:
+            os.close(target)
+            raise
+        finally:
+            source.close()
+        if whole:
+            self._ops.close(target)
+            self._tally.finished(task.entry)
+        else:
+            os.close(target)
+
+    def _fill_by_pieces(self, target: int, source: int, task: Task) -> bool:
+        mend = task.do == "mend"
+        copy = PiecewiseCopy(
+            task.entry,
+            source,
+            target,
+            self._staging / task.entry.path,
+            mend=mend,
+            ops=self._ops,
+            queue=self._queue,
+            tally=self._tally,
+        )
+        found = copy.run()
+        if found is None:
+            return False
+        if found != task.entry.sha256:
+            raise _changed(self._source, task.entry)
+        if mend and os.fstat(target).st_size > task.entry.size:
+            self._ops.ftruncate(target, task.entry.size)
+        return True
+
+    def reported(self, entry: FileEntry) -> AbstractContextManager[None]:
+        """Name ``entry`` in what the file system refuses."""
+        return reported("Copying", self._staging / entry.path)
+
+
+def _changed(source: Path, entry: FileEntry) -> IntegrityError:
+    return IntegrityError(
+        f"{source / entry.path} is no longer what was checked: it changed, or is gone.",
+        hint="Something wrote to the build folder (a smoke test that changes its own packages?). Run sync again.",
+    )

@@ -1,0 +1,147 @@
+"""What a worker does with a folder in its hand: makes what is below it, then sends off its files in waves."""
+
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from efsprov.store.copy_file import SMALL, FileCopier, Source
+from efsprov.store.copy_plan import Task
+from efsprov.store.fileops import FileOps
+from efsprov.store.oserrors import reported
+from efsprov.store.own_umask import drop_umask
+from efsprov.store.work_queue import Call, Folder, WorkQueue
+
+_READ_AHEAD: Final = SMALL  # bytes that one wave holds in memory, one file more at most
+
+
+class CopyLeader:
+    """The body of each thread of a copy is ``work``."""
+
+    def __init__(self, staging: Path, *, ops: FileOps, queue: WorkQueue, copier: FileCopier) -> None:
+        self.staging = staging
+        self.ops, self.queue, self.copier = ops, queue, copier
+
+    def work(self, number: int) -> None:
+        """Take work until there is no more; an error stops the queue and is kept there."""
+        try:
+            self.copier.umask = drop_umask()
+            while (job := self.queue.take(number)) is not None:
+                if isinstance(job, Folder):
+                    self._lead(job)
+                else:
+                    job.run()
+        except BaseException as error:  # noqa: BLE001 (the thread that started the copy raises it again)
+            self.queue.stop(error)
+
+    def _lead(self, folder: Folder) -> None:
+        with reported("Copying into the folder", self.staging / folder.plan.path):
+            calls: list[Call] = []
+            if folder.to_make:
+                names = [folder.to_make.popleft() for _ in range(min(self.queue.wave, len(folder.to_make)))]
+                calls += [_MakeFolder(self, folder, name) for name in names]
+            elif not folder.adopted:
+                self._adopt(folder)
+            else:
+                calls += self._next_files(folder)
+            if len(calls) > 1:
+                folder.handles.learn_permission()
+        if calls:
+            self.queue.send(folder, calls)
+        else:
+            self.queue.back(folder)
+
+    def _adopt(self, folder: Folder) -> None:
+        folder.handles.refresh_names(len(folder.plan.folders))
+        for below in folder.plan.folders:
+            self.queue.add(Folder.of(below, folder.handles.below(below.name)))
+        folder.adopted = True
+        folder.left = sum(task.weight for task in folder.tasks)
+        self.queue.done()
+
+    def _next_files(self, folder: Folder) -> list[Call]:
+        calls: list[Call] = []
+        held = 0
+        try:
+            while folder.tasks and len(calls) < self.queue.wave and held < _READ_AHEAD:
+                task = folder.tasks.popleft()
+                folder.left -= task.weight
+                linkable = task.do == "link" and self.copier.can_link(folder.handles, task)
+                source = None if linkable else self.copier.read(folder.handles, task)
+                held += len(source.content or b"") if source else 0
+                calls.append(_PlaceFile(self, folder, task, source))
+        except BaseException:
+            for call in calls:
+                call.drop()
+            raise
+        return calls
+
+
+@dataclass(frozen=True, slots=True)
+class _MakeFolder:
+    leader: CopyLeader
+    folder: Folder
+    name: str
+
+    def run(self) -> None:
+        ops, fd = self.leader.ops, self.folder.handles.staging
+        with reported("Making a folder", self.leader.staging / self.folder.plan.path / self.name):
+            try:
+                ops.mkdir(self.name, 0o755, dir_fd=fd)
+            except OSError:
+                if not _is_folder(self.name, fd):
+                    raise  # else it was made, and the reply was lost
+            if self.leader.copier.umask & 0o755:
+                _open_to_all(ops, self.name, fd)
+        self.leader.queue.entered(self.folder)
+
+    def drop(self) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class _PlaceFile:
+    """A file to create (its source is open) or, without a source, to link."""
+
+    leader: CopyLeader
+    folder: Folder
+    task: Task
+    source: Source | None
+
+    def run(self) -> None:
+        copier, queue, handles = self.leader.copier, self.leader.queue, self.folder.handles
+        with copier.reported(self.task.entry):
+            source = self.source
+            if source is None and copier.link(handles, self.task):
+                queue.entered(self.folder)
+                queue.done()
+                return
+            source = source or copier.read(handles, self.task)
+            try:
+                target = copier.create(handles, self.task)
+            except BaseException:
+                source.close()
+                raise
+            queue.entered(self.folder)
+            copier.fill(target, source, self.task)
+        queue.done()
+
+    def drop(self) -> None:
+        if self.source is not None:
+            self.source.close()
+
+
+def _is_folder(name: str, parent: int) -> bool:
+    with suppress(OSError):
+        return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+    return False
+
+
+def _open_to_all(ops: FileOps, name: str, parent: int) -> None:
+    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        ops.fchmod(fd, 0o755)
+    finally:
+        os.close(fd)
