@@ -2,11 +2,12 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
 from tests.lab.errors import LabError
-from tests.lab.guest import MOUNT_OPTIONS, MOUNTS, Client, Guest
+from tests.lab.guest import COMMANDS, MOUNT_OPTIONS, MOUNTS, SYSTEM_PATH, Client, Guest
 from tests.lab.mountstats import Rpcs
 
 
@@ -36,6 +37,8 @@ def main() -> int:
     commands: dict[Client, str] = {"a": arguments.command}
     if arguments.then_b:
         commands["b"] = arguments.then_b
+    # the host's file system is the guest's: its programs are found there as here
+    environment = {"PATH": f"{COMMANDS}:{Path(sys.executable).parent}:{os.environ.get('PATH', '')}:{SYSTEM_PATH}"}
     documents = {}
     code = 0
     try:
@@ -50,7 +53,7 @@ def main() -> int:
             for client, command in commands.items():
                 before = guest.rpcs(client)
                 argv = ["/bin/bash", "-c", command]
-                done = guest.run(client, argv, cwd=MOUNTS[client], timeout=arguments.seconds)
+                done = guest.run(client, argv, env=environment, cwd=MOUNTS[client], timeout=arguments.seconds)
                 rpcs = guest.rpcs(client) - before
                 document = {"code": done.code, "stdout": done.stdout, "stderr": done.stderr, "rpcs": rpcs.as_json()}
                 documents[client] = document

@@ -29,12 +29,13 @@ Where = Literal["a", "b", "server"]
 MOUNT_OPTIONS = "nfsvers=4.1,rsize=1048576,wsize=1048576,hard,timeo=600,retrans=2,noresvport"
 EXPORT = "/mnt/export"
 SCRATCH = "/mnt/scratch"
+COMMANDS = "/run/lab"
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MOUNTS: Mapping[Client, str] = {"a": "/mnt/a", "b": "/mnt/b"}
 
 _BOOT_SECONDS = 120.0
 _REQUEST_SECONDS = 90.0
 _RESTART_SECONDS = 180.0
-_PATH = "/run/lab:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Guest:
@@ -298,7 +299,7 @@ class Guest:
 
     def _environment(self, where: Where) -> dict[str, str]:
         return {
-            "PATH": _PATH,
+            "PATH": f"{COMMANDS}:{SYSTEM_PATH}",
             "HOME": f"{SCRATCH}/home",
             "TMPDIR": f"{SCRATCH}/tmp",
             "LANG": "C.UTF-8",

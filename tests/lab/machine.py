@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tests.lab.availability import tool, why_not
 from tests.lab.errors import BootError, LabError
@@ -24,6 +24,7 @@ from tests.lab.link import Link
 _REPOSITORY = Path(__file__).parents[2]
 _DISKS = ("export.ext4", "scratch.ext4")
 _CONSOLE_LINES = 25
+_PLACE_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ def machine(hardware: Hardware, config: Mapping[str, Any]) -> Iterator[Machine]:
     """
     if reason := why_not():
         raise BootError(reason)
+    if hardware.seed is not None and not hardware.seed.is_dir():
+        raise BootError(f"the export is to start with {hardware.seed}, which is no folder")
     with contextlib.ExitStack() as cleanup:
         cleanup.enter_context(_one_at_a_time())
         folder = Path(tempfile.mkdtemp(prefix="efsprov-lab-"))
@@ -160,14 +163,24 @@ def _one_at_a_time() -> Iterator[None]:
         raise LabError("this process has a guest already: leave its context before booting another")
     path = Path(tempfile.gettempdir()) / f"efsprov-nfs-lab-{os.getuid()}.lock"
     with path.open("a") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                time.sleep(0.1)
+        _wait_for(lock)
         _open_here.append(os.getpid())
         try:
             yield
         finally:
             _open_here.remove(os.getpid())
+
+
+def _wait_for(lock: IO[str]) -> None:
+    deadline = time.monotonic() + _PLACE_SECONDS
+    told = False
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        if time.monotonic() > deadline:
+            raise BootError(f"another process has had a guest for {_PLACE_SECONDS} s (it holds {lock.name})")
+        if not told:
+            sys.stderr.write("lab: waiting for the guest of another process to end\n")
+            told = True
+        time.sleep(0.1)

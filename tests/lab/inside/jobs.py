@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import queue
 import signal
 import subprocess
 import threading
@@ -35,6 +36,8 @@ class Order:
     def from_json(cls, document: Mapping[str, Any]) -> "Order":
         """The order in the host's request."""
         fields = {name: document[name] for name in cls.__dataclass_fields__}
+        if fields["where"] not in {*links.CLIENTS, "server"}:
+            raise ValueError(f"no {fields['where']!r} in the lab, only a, b and server")
         return cls(**{**fields, "argv": tuple(fields["argv"])})
 
 
@@ -47,13 +50,12 @@ class Jobs:
 
     def start(self, order: Order) -> int:
         """Start a program and return its process id; its end is reported later. Raises OSError when it cannot start."""
-        started = threading.Event()
-        failure: list[OSError] = []
-        threading.Thread(target=self._live, args=(order, started, failure), daemon=True).start()
-        started.wait()
-        if failure:
-            raise failure[0]
-        return self._running[order.job].pid
+        started: queue.SimpleQueue[int | OSError] = queue.SimpleQueue()
+        threading.Thread(target=self._live, args=(order, started), daemon=True).start()
+        pid = started.get()
+        if isinstance(pid, OSError):
+            raise pid
+        return pid
 
     def signal(self, job: str, number: int) -> None:
         """Send a signal to the program's whole process group; nothing happens when it is gone."""
@@ -75,18 +77,17 @@ class Jobs:
         if stdin is not None:
             stdin.close()
 
-    def _live(self, order: Order, started: threading.Event, failure: list[OSError]) -> None:
+    def _live(self, order: Order, started: "queue.SimpleQueue[int | OSError]") -> None:
         """The life of one program, in a thread of its own: a namespace is a thread's, and children inherit it."""
         try:
             if order.where in links.CLIENTS:
                 links.enter(order.where)
             process = self._spawn(order)
-            self._running[order.job] = process
         except OSError as error:
-            failure.append(error)
+            started.put(error)
             return
-        finally:
-            started.set()
+        self._running[order.job] = process
+        started.put(process.pid)
         overran = False
         try:
             process.wait(order.limit_seconds)
