@@ -17,7 +17,7 @@ BELOW = {
     "models": {"core", "store", "pipeline"},
     "emit": {"core"},
     "functions": {"core", "store", "aws", "emit"},
-    "builders": {"core", "store", "aws", "pipeline", "emit"},
+    "builders": {"core", "store", "aws", "pipeline", "emit", "functions"},
     "cli": {"core", "store", "aws", "pipeline", "models", "emit", "builders", "functions"},
 }
 # Outside packages and the one place in efsprov that may import each.
