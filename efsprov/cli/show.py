@@ -1,6 +1,5 @@
 """`efsprov show`: one release, whole."""
 
-
 import typer
 
 from efsprov.cli.console import duration, out, print_json, print_table, size, table
@@ -30,7 +29,7 @@ def show(
     """Show one release (the current one by default): what it was made from, by whom, and what is in it."""
     chosen = select_channel(root, channel, runtime, arch)
     state = read_state(chosen)
-    named = select_release(chosen, state, release or "current")
+    named = select_release(chosen, state, "current" if release is None else release)
     manifest = read_manifest(chosen, named)
     remarks = describe_release(chosen, state, state.releases[named])
     if as_json:

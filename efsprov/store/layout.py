@@ -44,8 +44,9 @@ class Root:
                 _refuse_no_directory(absolute, writing=writing)
                 return cls(absolute)
             if writing and not os.access(absolute, os.W_OK | os.X_OK):
+                read_only = os.statvfs(absolute).f_flag & os.ST_RDONLY
                 raise RootError(
-                    f"The root {absolute} cannot be written to.",
+                    f"The root {absolute} {'is mounted read-only' if read_only else 'cannot be written to'}.",
                     hint="Mount it read-write, or run as a user who may write there "
                     "(on EFS: the access point's uid and ClientWrite in the policy).",
                 )

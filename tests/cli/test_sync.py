@@ -1,0 +1,172 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.cli.conftest import RUNTIME, snapshot
+
+
+def current(efsprov, channel="tiny"):
+    answer = efsprov("list", "--root", efsprov.root, "--channel", channel, "--json")
+    return answer.json["channels"][0]["current"]
+
+
+def import_tiny(efsprov, code="import efsprov.bootstrap, tiny; print(tiny.__version__)"):
+    environment = {
+        **os.environ,
+        "EFSPROV_ROOT": str(efsprov.root),
+        "EFSPROV_CHANNEL": "tiny",
+        "PYTHONPATH": os.getcwd(),
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_install_upgrade_and_roll_back(efsprov):
+    assert efsprov.sync("tiny==1.0").code == 0
+    first = current(efsprov)
+    assert import_tiny(efsprov) == "1.0"
+
+    assert efsprov.sync("tiny==2.0").code == 0
+    assert import_tiny(efsprov) == "2.0"
+
+    answer = efsprov("rollback", "--root", efsprov.root)
+    assert answer.code == 0, answer.err
+    assert current(efsprov) == first
+    assert import_tiny(efsprov) == "1.0"
+
+    verified = efsprov("verify", "--root", efsprov.root)
+    assert verified.code == 0, verified.out
+
+
+def test_the_same_lock_is_nothing_to_do(efsprov):
+    efsprov.sync("tiny==1.0")
+    before = snapshot(efsprov.root)
+    answer = efsprov.sync("tiny==1.0")
+    assert answer.code == 0
+    assert "nothing to do" in answer.out
+    assert snapshot(efsprov.root) == before
+
+
+def test_a_published_release_with_the_same_lock_is_made_current_again(efsprov):
+    efsprov.sync("tiny==1.0")
+    first = current(efsprov)
+    efsprov.sync("tiny==2.0")
+    answer = efsprov.sync("tiny==1.0", "--json")
+    assert answer.json["result"]["outcome"] == "reactivated"
+    assert current(efsprov) == first
+
+
+def test_without_activation_current_stays(efsprov):
+    efsprov.sync("tiny==1.0")
+    first = current(efsprov)
+    answer = efsprov.sync("tiny==2.0", "--no-activate", "--json")
+    assert answer.json["result"]["activated"] is False
+    assert current(efsprov) == first
+    release = answer.json["result"]["release"]
+    assert efsprov("activate", release[-8:], "--root", efsprov.root).code == 0
+    assert current(efsprov) == release
+
+
+def test_json_is_one_document_and_progress_goes_to_stderr(efsprov):
+    answer = efsprov.sync("tiny==1.0", "--json")
+    document = json.loads(answer.out)
+    assert document["result"]["release"] == document["plan"]["lock_digest"][:0] + current(efsprov)
+    assert "Smoke test" in answer.err
+
+
+def test_a_release_that_does_not_import_is_never_published(efsprov):
+    answer = efsprov.sync("broken")
+    assert answer.code == 7
+    assert "No module named 'nothing_that_exists'" in answer.err
+    assert (
+        "Traceback (most recent call last)"
+        not in answer.err.partition("import nothing_that_exists")[0].partition("efsprov:")[0]
+    )
+    assert not efsprov.root.exists()
+
+
+def test_what_the_smoke_test_imports_can_be_named(efsprov):
+    answer = efsprov.sync("needs-helper", "--import", "helper", "--json")
+    assert answer.json["result"]["smoke"]["imports"] == ["helper"]
+
+
+def test_ctrl_c_leaves_no_trace_in_the_root(efsprov):
+    efsprov.sync("tiny==1.0")
+    before = snapshot(efsprov.root)
+    process = efsprov.start("sync", "--root", efsprov.root, "--framework", "slow", "--runtime", RUNTIME)
+    for line in process.stderr:
+        if line.startswith("Smoke test"):
+            break
+    time.sleep(0.3)  # it is in the import now
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Cancelled" in err
+    assert "Traceback" not in err
+    assert snapshot(efsprov.root) == before
+
+
+def test_two_syncs_at_once_end_with_both_releases(efsprov):
+    arguments = ("sync", "--root", efsprov.root, "--runtime", RUNTIME, "--channel", "tiny")
+    processes = [efsprov.start(*arguments, "--framework", f"tiny=={version}") for version in ("1.0", "2.0")]
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [p.returncode for p in processes] == [0, 0], errors
+    entries = efsprov("history", "--root", efsprov.root, "--json").json["entries"]
+    assert [e["number"] for e in entries] == [1, 2, 3, 4]
+    assert [e["do"] for e in entries] == ["publish", "activate"] * 2
+    assert len({e["release"] for e in entries}) == 2
+
+
+@pytest.fixture
+def busy(efsprov):
+    """A sync that holds the publisher lock while it imports a slow package."""
+    process = efsprov.start(
+        "sync", "--root", efsprov.root, "--framework", "slow", "--channel", "tiny", "--runtime", RUNTIME
+    )
+    for line in process.stderr:
+        if line.startswith("Smoke test"):
+            break
+    yield process
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+
+
+def test_no_wait_names_who_is_publishing(efsprov, busy):
+    answer = efsprov.sync("tiny==1.0", "--channel", "tiny", "--no-wait")
+    assert answer.code == 9
+    assert f"[{busy.pid}]" in answer.err
+
+
+def test_waiting_names_who_is_publishing(efsprov, busy):
+    second = efsprov.start(
+        "sync", "--root", efsprov.root, "--framework", "tiny==1.0", "--channel", "tiny", "--runtime", RUNTIME
+    )
+    told = next(line for line in second.stderr if "is being published by" in line)
+    assert f"[{busy.pid}]" in told
+    busy.send_signal(signal.SIGTERM)
+    assert second.communicate(timeout=60)[1] is not None
+    assert second.returncode == 0
+
+
+def test_auto_takes_the_newest_runtime_that_every_wheel_supports(efsprov):
+    plan = efsprov("plan", "--root", efsprov.root, "--framework", "old-only", "--json").json
+    assert plan["target"] == "python3.9-x86_64"
+    plan = efsprov("plan", "--root", efsprov.root, "--framework", "tiny", "--json").json
+    assert plan["target"] == "python3.14-x86_64"
+
+
+def test_settings_file_says_what_a_channel_holds(efsprov):
+    (efsprov.folder / "efsprov.toml").write_text(
+        f'root = "efs"\nruntime = "{RUNTIME}"\n[channels.mine]\nframework = "tiny==2.0"\nrequirements = ["helper"]\n'
+    )
+    answer = efsprov("sync", "--json")
+    assert answer.code == 0, answer.err
+    assert answer.json["plan"]["channel"] == "mine"
+    assert {w["name"] for w in answer.json["plan"]["wheels"]} == {"tiny", "helper"}
+    assert efsprov("rollback").code == 10  # nothing before it
