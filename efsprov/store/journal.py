@@ -83,6 +83,7 @@ def append_when(
         entries = read_entries(channel)
         state = fold(entries)
         if not check(entries):
+            sync_journal(channel)
             return state, None
         try:
             return state, append(channel, do, release, after=state.last, note=note, tx=tx)
@@ -92,6 +93,12 @@ def append_when(
         f"{channel.label} is being changed by others without pause: could not {do} {release}.",
         hint="`efsprov history` shows who. Run the command again.",
     )
+
+
+def sync_journal(channel: Channel) -> None:
+    """Bring entries to stable storage that were read, whoever wrote them: their writer may have died before it did."""
+    with reported("Writing the journal", channel.journal), open_directory(channel.journal) as fd:
+        channel.ops.fsync(fd)
 
 
 def entry_name(number: int) -> str:

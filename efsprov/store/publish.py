@@ -15,7 +15,7 @@ from efsprov.store.lookup import is_directory, open_directory
 from efsprov.store.oserrors import reported, root_error
 from efsprov.store.publisher_lock import PublisherLock
 from efsprov.store.small_files import write_file
-from efsprov.store.staging import discard_staging
+from efsprov.store.staging import discard_staging, sync_rename
 from efsprov.store.verify import quick_check, read_manifest
 
 
@@ -45,12 +45,12 @@ def publish(lock: PublisherLock, staged: Path, files: str, draft: Manifest, *, s
     lock.assert_held()
     refuse_foreign(channel, since, release=manifest.id, actions=frozenset({"publish"}))
     _rename_into_place(channel, staged, manifest)
-    discard_staging(channel, staged)  # what the copy noted beside it
 
     def unpublished(entries: tuple[Entry, ...]) -> bool:
         return not any(e.do == "publish" and e.release == manifest.id for e in entries)
 
     append_when(channel, "publish", manifest.id, unpublished, tx=manifest.tx)
+    discard_staging(channel, staged)  # what the copy noted beside it
     return manifest
 
 
@@ -180,7 +180,4 @@ def _rename_into_place(channel: Channel, staged: Path, manifest: Manifest) -> No
                 f"Release {manifest.id} of {channel.label} was published by another run meanwhile.",
                 hint="`efsprov history` shows it. Run sync again.",
             ) from error
-    with reported("Publishing the release", place):
-        for folder in (channel.releases, channel.staging):
-            with open_directory(folder) as fd:
-                channel.ops.fsync(fd)
+    sync_rename(channel)

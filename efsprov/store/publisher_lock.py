@@ -186,10 +186,7 @@ def _release(lock: PublisherLock, made: Made) -> bool:
     A publisher that lost its lock must not remove it: it is the next one's by now.
     """
     try:
-        held = lock.is_held()
-    except OSError:
-        held = True
-    try:
+        held = _held_as_far_as_known(lock)
         if held:
             made.take_away(below=lock.channel.path)
             with suppress(OSError):  # the file itself is harmless; the lock goes with the descriptor
@@ -199,6 +196,13 @@ def _release(lock: PublisherLock, made: Made) -> bool:
     if held:
         made.take_away()
     return held
+
+
+def _held_as_far_as_known(lock: PublisherLock) -> bool:
+    try:
+        return lock.is_held()
+    except OSError:
+        return True
 
 
 def _is_same_file(channel: Channel, fd: int) -> bool:

@@ -11,11 +11,11 @@ from efsprov.store.copy_record import record_path
 from efsprov.store.current import project, temporary_links
 from efsprov.store.journal import append_when, read_state
 from efsprov.store.layout import FORMAT_FILE, Channel, make_directory
-from efsprov.store.lookup import look, open_directory
+from efsprov.store.lookup import look
 from efsprov.store.oserrors import reported
 from efsprov.store.publisher_lock import PublisherLock, publisher_lock
 from efsprov.store.removal import Removed, remove_tree
-from efsprov.store.staging import take_over
+from efsprov.store.staging import sync_rename, take_over
 from efsprov.store.verify import quick_check, read_manifest
 
 _FORMAT_TEMPORARY = re.compile(re.escape(FORMAT_FILE) + r"\.[0-9a-f]{16}")
@@ -106,9 +106,6 @@ def move_to_trash(channel: Channel, release: str) -> Path | None:
                 if look(source) is None:
                     return None
                 raise
-        for folder in (channel.trash, channel.releases):
-            with open_directory(folder) as fd:
-                channel.ops.fsync(fd)
     return target
 
 
@@ -134,6 +131,7 @@ def _adopt(channel: Channel, release: str) -> None:
     def unpublished(entries: tuple[Entry, ...]) -> bool:
         return not any(e.do == "publish" and e.release == release for e in entries)
 
+    sync_rename(channel)
     append_when(channel, "publish", release, unpublished, note="adopted", tx=read_manifest(channel, release).tx)
 
 

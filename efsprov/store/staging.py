@@ -7,7 +7,8 @@ from pathlib import Path
 
 from efsprov.store.copy_record import CopyRecord, file_system_type, record_path
 from efsprov.store.layout import Channel, make_directory
-from efsprov.store.lookup import look
+from efsprov.store.lookup import look, open_directory
+from efsprov.store.oserrors import reported
 from efsprov.store.removal import Removed, remove_tree
 
 _THREADS = 16
@@ -48,6 +49,14 @@ def _folders_in(path: Path) -> list[str]:
 def _move(channel: Channel, source: Path, target: Path) -> None:
     with suppress(OSError):  # what does not come along is built anew
         channel.ops.rename(str(source), str(target))
+
+
+def sync_rename(channel: Channel) -> None:
+    """Bring the rename of a staged tree to a release to stable storage: before the journal tells of it."""
+    with reported("Publishing the release", channel.releases):
+        for folder in (channel.releases, channel.staging):
+            with open_directory(folder) as fd:
+                channel.ops.fsync(fd)
 
 
 def discard_staging(channel: Channel, staging: Path) -> Removed:

@@ -1,0 +1,129 @@
+"""A sync as the pipeline does it, from the publisher lock to the activation, of trees of a few files."""
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from efsprov.core import filelist
+from efsprov.core.errors import EfsprovError
+from efsprov.core.filelist import FileEntry
+from efsprov.core.history import State
+from efsprov.core.manifest import Builder, Manifest
+from efsprov.store.copy import CopyLimits, copy_tree
+from efsprov.store.fileops import FileOps
+from efsprov.store.layout import Channel, Root
+from efsprov.store.links import LinkIndex, LinkSource
+from efsprov.store.publish import activate_published, publish
+from efsprov.store.publisher_lock import publisher_lock
+from efsprov.store.repair import prepare_for_publishing
+from efsprov.store.staging import discard_staging
+from efsprov.store.verify import read_files, read_manifest
+from efsprov.store.writer import Writer
+
+NAME = "framework"
+TARGET = "python3.11-x86_64"
+SHARED = b"def answer():\n    return 42\n"
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a build left on the local disk: a tree, its file list, and the digest of its lock."""
+
+    number: int
+    source: Path
+    files: tuple[FileEntry, ...]
+
+    @property
+    def lock_digest(self) -> str:
+        return hashlib.sha256(str(self.number).encode()).hexdigest()
+
+
+def build(folder: Path, number: int, *, extra: int = 0) -> Build:
+    """Make the tree of a framework whose version is ``number``: two modules and ``extra`` more files."""
+    contents = {
+        "site/framework/__init__.py": f"NUMBER = {number}\n".encode(),
+        "site/framework/part.py": SHARED,
+        "pylock.toml": f"# lock {number}\n".encode(),
+        **{f"site/framework/data/{n}.bin": f"{number}/{n}".encode() * 10 for n in range(extra)},
+    }
+    source = folder / f"build-{number}"
+    files = []
+    for name, content in contents.items():
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        path.chmod(0o644)
+        files.append(FileEntry(name, len(content), hashlib.sha256(content).hexdigest()))
+    return Build(number, source, tuple(sorted(files)))
+
+
+def open_channel(root: Path, *, ops: FileOps | None = None, name: str = NAME, **writer) -> Channel:
+    """The channel of a root, written to through ``ops``; ``writer`` as in `Writer`."""
+    made = Writer(ops=ops or FileOps(), **writer)
+    return Root.open(root, writing=True).channel(name, TARGET, writer=made)
+
+
+def sync(channel: Channel, built: Build, *, activate: bool = True, wait: bool = True) -> str:
+    """Publish a build, unless a release of the same lock is there, and make it current. Returns the release's id."""
+    with publisher_lock(channel, wait=wait) as lock:
+        report = prepare_for_publishing(lock, built.lock_digest[:16])
+        release = same_lock(channel, report.state, built.lock_digest)
+        if release is None:
+            release = _publish(lock, report.staging, built, report.state)
+        if activate:
+            activate_published(channel, release, since=report.state)
+    return release
+
+
+def same_lock(channel: Channel, state: State, lock_digest: str) -> str | None:
+    """The newest release of a lock that is not marked bad and not damaged, if any."""
+    for release in reversed(state.live):
+        with suppress(EfsprovError):
+            if release.bad is None and read_manifest(channel, release.id).lock_digest == lock_digest:
+                return release.id
+    return None
+
+
+def _publish(lock, staging: Path, built: Build, since: State) -> str:
+    channel = lock.channel
+    try:
+        copy_tree(
+            built.source,
+            staging,
+            built.files,
+            ops=channel.ops,
+            links=_links(channel, built, since),
+            check=lock.assert_held,
+            limits=CopyLimits(start=2, workers=2, buffers=1),
+        )
+        manifest = publish(lock, staging, filelist.dump(built.files), draft(channel, built), since=since)
+    except BaseException:
+        discard_staging(channel, staging)
+        raise
+    return manifest.id
+
+
+def draft(channel: Channel, built: Build) -> Manifest:
+    """A manifest that `publish` completes."""
+    return Manifest(
+        id="",
+        tx=channel.writer.new_tx(),
+        channel=channel.name,
+        target=channel.target,
+        created=datetime(2026, 1, 1, tzinfo=UTC),
+        lock_digest=built.lock_digest,
+        files_sha256="",
+        builder=Builder(kind="local", host="here", python="3.11", efsprov="0"),
+    )
+
+
+def _links(channel: Channel, built: Build, state: State) -> LinkIndex:
+    releases = []
+    for release in state.live[-1:]:
+        with suppress(EfsprovError):
+            manifest = read_manifest(channel, release.id)
+            files = read_files(channel, release.id, manifest)
+            releases.append((LinkSource.of(channel.release_path(release.id)), files))
+    return LinkIndex.build(built.files, releases)
