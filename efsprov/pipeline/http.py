@@ -82,7 +82,7 @@ class Downloads:
                     f"{mask(url)}: the server answered {response.status} {response.reason or ''}.", hint=_HINT
                 )
             yield response, offset if response.status == 206 else 0
-        except (HTTPError, OSError) as error:
+        except HTTPError as error:
             raise FetchError(f"{mask(url)}: the download broke off: {mask(str(error))}.", hint=_HINT) from error
         finally:
             response.close()
@@ -130,7 +130,7 @@ def _proxies(env: Mapping[str, str]) -> dict[str, str]:
     lower = {name.lower(): value for name, value in sorted(env.items()) if name.lower().endswith("_proxy") and value}
     every = lower.get("all_proxy")
     found = {scheme: lower.get(f"{scheme}_proxy", every) for scheme in ("http", "https")}
-    proxies = {scheme: proxy if "://" in proxy else f"http://{proxy}" for scheme, proxy in found.items() if proxy}
+    proxies = {scheme: p if "://" in p else f"http://{p}" for scheme, p in found.items() if p}
     return {**proxies, "no": lower.get("no_proxy", "")}
 
 
@@ -140,8 +140,8 @@ def _credentials(settings: InstallerSettings) -> dict[str, str]:
     for url in (*settings.index_urls, *settings.find_links):
         user, at, host = urlsplit(url).netloc.rpartition("@")
         if at:
-            name, _, password = user.partition(":")
-            found[host] = f"{unquote(name)}:{unquote(password)}"
+            login, _, secret = user.partition(":")
+            found[host] = f"{unquote(login)}:{unquote(secret)}"
     env = settings.environment
     for named in env.get("UV_INDEX", "").split() + env.get("UV_DEFAULT_INDEX", "").split():
         name, equals, url = named.partition("=")

@@ -1,39 +1,143 @@
-"""Installs a lock, in one call, into an empty local folder."""
+"""From a lock to a site that is what its wheels say: fetch, look into the wheels, install, check."""
 
-import hashlib
 import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from efsprov.core.errors import BuildError
-from efsprov.core.lock import Lock
+from efsprov.core.import_names import import_names
+from efsprov.core.lock import Lock, LockedPackage
 from efsprov.core.manifest import Distribution
 from efsprov.core.target import Target
-from efsprov.pipeline.installer_settings import InstallerSection, installer_settings
+from efsprov.pipeline.archive import Wheel, inspect
+from efsprov.pipeline.check import CheckedSite, check_site
+from efsprov.pipeline.fetch import WheelCache, fetch
+from efsprov.pipeline.gate import gate
+from efsprov.pipeline.install import Installer, WheelFile, install
+from efsprov.pipeline.installer_settings import InstallerSection, InstallerSettings, installer_settings
+from efsprov.pipeline.libraries import check_libraries
 from efsprov.pipeline.scratch import cache_folder
+from efsprov.pipeline.sdists import build_wheels
 from efsprov.pipeline.steps import Steps
-from efsprov.pipeline.uv import run_uv
 
 
 @dataclass(frozen=True)
 class Staged:
+    """A checked site. ``hashes`` has the SHA-256 of every file in it by its path, ``import_names`` what to import."""
+
     hashes: dict[str, str]
     distributions: tuple[Distribution, ...]
     import_names: tuple[str, ...]
 
 
-def stage(lock: Lock, target: Target, site: Path, scratch: Path, steps: Steps) -> Staged:
-    with steps.step("stage") as step:
-        req = scratch / "requirements.txt"
-        req.write_text("".join(f"{p.name} @ {p.file.url} --hash=sha256:{p.file.sha256}\n" for p in lock.packages))
-        plat = f"{target.machine}-manylinux_2_{17 if target.glibc[1] < 28 else min(target.glibc[1], 40)}"
-        answer = run_uv(
-            ["pip", "install", "--target", str(site), "--require-hashes", "--no-deps", "--only-binary", ":all:", "--python-version", target.python,
-             "--python-platform", plat, "-r", str(req), "--link-mode", "hardlink"],
-            installer_settings(InstallerSection(), os.environ, folder=Path.cwd()), extra_environment={"UV_CACHE_DIR": str(cache_folder() / "uv")})
-        if not answer.ok:
-            raise BuildError(f"uv could not install: {answer.stderr[-800:]}")
-        (site / ".lock").unlink(missing_ok=True)
-        step.outcome = f"{len(lock.packages)} packages"
-    names = {"scikit-learn": "sklearn"}
-    return Staged({}, tuple(Distribution(name=p.name, version=p.version, wheel=p.file.filename, sha256=p.file.sha256) for p in lock.packages), tuple(n for n in ("tensorflow", "torch", "sympy") if (site / n).is_dir()))
+def stage(
+    lock: Lock,
+    target: Target,
+    site: Path,
+    scratch: Path,
+    steps: Steps,
+    *,
+    python: Path = Path(sys.executable),
+    requested: Sequence[str] = (),
+    installer: Installer = "uv",
+    allow_sdists: bool = False,
+    settings: InstallerSettings | None = None,
+) -> Staged:
+    """Install a lock into ``site``, which must not exist, with ``scratch`` for what is needed meanwhile.
+
+    ``requested`` are the names of the distributions that were asked for, by default those that no other one needs.
+    ``python`` runs the installer and builds what comes as sources; for the latter it must be the target's. No code of a
+    package runs, unless sources were allowed. Raises ``GateError`` for wheels or libraries that do not fit the target,
+    ``FetchError``, and ``BuildError`` for wheels that are not what they say.
+    """
+    settings = settings or installer_settings(InstallerSection(), os.environ, folder=Path.cwd())
+    gate(lock, target, allow_sdists=allow_sdists)
+    cache = WheelCache(cache_folder() / "wheels")
+    known = {package.name for package in lock.packages if cache.has(package.file)}
+    with steps.step("fetch") as step:
+        files = fetch(lock, cache, settings, report=step.bytes)
+        size = sum(file.stat().st_size for file in files.values())
+        fetched = len(files) - len(known)
+        step.outcome = f"{len(files)} files, {size / 1e6:.0f} MB" + ("" if fetched else ", all of them here already")
+    packages = lock.packages
+    if any(not package.file.is_wheel for package in packages):
+        with steps.step("stage", "building what comes as sources") as step:
+            packages, files = build_wheels(
+                packages, files, target=target, python=python, settings=settings, scratch=scratch
+            )
+            step.outcome = "built what comes as sources"
+    with ThreadPoolExecutor(1) as aside, steps.step("stage") as step:
+        # A wheel that is new here is looked into before it is unpacked: it may be a bomb. The others have been before,
+        # so that this can go on beside.
+        fresh = _inspect([package for package in packages if package.name not in known], files)
+        others = aside.submit(_inspect, [package for package in packages if package.name in known], files)
+        install(
+            [WheelFile(package.name, files[package.name], package.file.sha256) for package in packages],
+            site,
+            target=target,
+            python=python,
+            settings=settings,
+            cache=cache_folder() / "uv",
+            scratch=scratch,
+            installer=installer,
+        )
+        wheels = sorted([*fresh, *others.result()], key=lambda wheel: wheel.name)
+        step.outcome = f"{len(packages)} packages"
+    with steps.step("check") as step:
+        checked = check_site(site, wheels, target)
+        remarks = (*checked.remarks, *check_libraries(site, checked.libraries, target))
+        step.outcome = f"{len(checked.hashes)} files, {len(checked.libraries)} libraries"
+    for remark in remarks:
+        steps.warn("check", remark)
+    asked = requested or _roots(wheels)
+    return Staged(checked.hashes, _distributions(packages, files, checked, asked), _import_names(site, wheels, asked))
+
+
+def _roots(wheels: Sequence[Wheel]) -> tuple[str, ...]:
+    needed = {name for wheel in wheels for name in wheel.requires}
+    return tuple(wheel.name for wheel in wheels if wheel.name not in needed)
+
+
+def _inspect(packages: Sequence[LockedPackage], files: dict[str, Path]) -> list[Wheel]:
+    return [inspect(files[package.name], package) for package in packages]
+
+
+def _distributions(
+    packages: Sequence[LockedPackage], files: dict[str, Path], checked: CheckedSite, requested: Sequence[str]
+) -> tuple[Distribution, ...]:
+    return tuple(
+        Distribution(
+            name=package.name,
+            version=package.version,
+            wheel=package.file.filename,
+            sha256=package.file.sha256,
+            size=files[package.name].stat().st_size,
+            installed_size=checked.sizes.get(package.name, 0),
+            requested=package.name in requested,
+        )
+        for package in packages
+    )
+
+
+def _import_names(site: Path, wheels: Sequence[Wheel], requested: Sequence[str]) -> tuple[str, ...]:
+    """Return what to import of the distributions that were asked for; of an empty one, what it depends on."""
+    by_name = {wheel.name: wheel for wheel in wheels}
+    found: list[str] = []
+    for name in requested:
+        wheel = by_name.get(name)
+        if wheel is None:  # its marker does not hold for the target
+            continue
+        names = _names_of(site, wheel)
+        if not names:
+            needed = [by_name[need] for need in wheel.requires if need in by_name]
+            names = tuple(name for need in needed for name in _names_of(site, need))
+        found += names
+    return tuple(dict.fromkeys(found))
+
+
+def _names_of(site: Path, wheel: Wheel) -> tuple[str, ...]:
+    top_level = f"{wheel.dist_info}/top_level.txt"
+    told = (site / top_level).read_text("utf-8").split() if top_level in wheel.files else ()
+    return import_names(wheel.name, wheel.files, told)
