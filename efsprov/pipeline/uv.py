@@ -38,7 +38,7 @@ def run_uv(
     It runs by the interpreter that runs efsprov, whatever the target is.
     """
     environment = {**settings.environment, **(extra_environment or {}), **_ALWAYS}
-    if environment.pop("UV_NO_INDEX", ""):  # uv has the flag only
+    if environment.pop("UV_NO_INDEX", "") and "--no-index" not in arguments:  # uv has the flag only
         arguments = [*arguments, "--no-index"]
     environment.setdefault("HOME", os.path.expanduser("~"))  # noqa: PTH111 - pathlib raises where there is no home
     try:
