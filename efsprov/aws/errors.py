@@ -78,6 +78,14 @@ _CREDENTIALS: Final = {
     "SignatureDoesNotMatch": "the secret key does not belong to the access key",
     "OptInRequired": "the account has not enabled this region or service",
 }
+_HINTS: Final = {
+    "FileSystemNotFound": "`aws efs describe-file-systems` lists those of the region; --region names another.",
+    "AccessPointNotFound": "`aws efs describe-access-points` lists those of the region.",
+    "InvalidSubnetID.NotFound": "Leave the subnet out: efsprov takes those of the mount targets.",
+    "InvalidAMIID.NotFound": "AMI ids differ by region: leave it out for Amazon Linux 2023.",
+    "InvalidInstanceType": "Leave the instance type out, or see `aws ec2 describe-instance-types`.",
+    "ParameterNotFound": "The region has no such image; name one with [ec2] ami.",
+}
 _SIGN_IN: Final = (
     "`aws sts get-caller-identity` shows whether credentials work; `aws sso login` or AWS_PROFILE renew them."
 )
@@ -133,7 +141,10 @@ def explain(error: ClientError | BotoCoreError, *, region: str, denial: str = ""
         return AwsError(
             f"{where} failed again and again: {code}. AWS says: {_sentence(message)}", hint="Try again in some minutes."
         )
-    return AwsError(f"{where} failed: {code}. AWS says: {_sentence(message)}")
+    hint = _HINTS.get(code, "")
+    if "IAM Instance Profile" in message:
+        hint = "[ec2] instance_profile names it; `efsprov iac iam` prints the policies that its role and its user need."
+    return AwsError(f"{where} failed: {code}. AWS says: {_sentence(message)}", hint=hint)
 
 
 def describe_denial(decoded: str) -> str:

@@ -67,6 +67,16 @@ def list_ingress(aws: Aws, groups: Iterable[str]) -> tuple[Ingress, ...]:
     )
 
 
+def connect_endpoint_groups(aws: Aws, vpc: str) -> tuple[str, ...]:
+    """Return the security groups of the VPC's EC2 Instance Connect Endpoint; none where it has no such endpoint."""
+    filters: list[FilterTypeDef] = [
+        {"Name": "vpc-id", "Values": [vpc]},
+        {"Name": "state", "Values": ["create-complete"]},
+    ]
+    told = aws.call(lambda: aws.ec2.describe_instance_connect_endpoints(Filters=filters))["InstanceConnectEndpoints"]
+    return tuple(told[0].get("SecurityGroupIds", [])) if told else ()
+
+
 def create_group(aws: Aws, name: str, *, vpc: str, description: str, tags: Mapping[str, str]) -> str:
     """Create a security group and return its id.
 
@@ -133,6 +143,13 @@ def delete_group(aws: Aws, group: str) -> None:
     except AwsError as error:
         if code_of(error) != "InvalidGroup.NotFound":
             raise
+
+
+def delete_groups_named(aws: Aws, name: str, *, vpc: str, run: str) -> None:
+    """Delete the security group of a name in a VPC, if it carries the run's tag; see ``delete_group``."""
+    for group, tags in _groups_named(aws, name, vpc):
+        if tags.get(RUN) == run:
+            delete_group(aws, group)
 
 
 def _route_tables(aws: Aws, name: str, value: str, *, main: bool = False) -> list[list[str]]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from efsprov.builders.failures import ConnectionFailure, is_lost
 from efsprov.builders.host import Host
 from efsprov.builders.remote import wire
 from efsprov.builders.remote.commands import BEAT_SECONDS
-from efsprov.builders.failures import ConnectionFailure, is_lost
 from efsprov.builders.ssh import SshConnection
 from efsprov.core.build import BuildResult
 from efsprov.core.errors import BuilderError, EfsprovError
@@ -33,13 +33,13 @@ class Follower:
     sleep: Sleep = time.sleep
     number: int = field(default=0, init=False)
 
-    def to_the_end(self) -> BuildResult:
-        """Hand on the run's events and return its result, or raise its error.
+    def to_the_end(self, *, seconds: float = float("inf")) -> BuildResult:
+        """Hand on the run's events and return its result, or raise its error; after ``seconds``, raise BuilderError.
 
         Ctrl-C cancels the run on the host and is raised again when it has ended there.
         """
         try:
-            last = self._last_line()
+            last = self._last_line(seconds=seconds)
         except KeyboardInterrupt:
             self._cancel()
             raise

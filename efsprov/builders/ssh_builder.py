@@ -62,13 +62,13 @@ class SshBuilder:
 
     def run(self, request: BuildRequest, emit: Emit) -> BuildResult:
         """Build what is asked for; see ``Builder.run``. The host keeps efsprov's environment for the next run."""
-        with Host(self.target) as host:
-            return self.run_on(host, request, emit)
-
-    def run_on(self, host: Host, request: BuildRequest, emit: Emit) -> BuildResult:
-        """Build on a host that may be connected already."""
         began = time.monotonic()
-        emit(Event(step="launch", state="started", message=f"connecting to {host.target.host}"))
+        emit(Event(step="launch", state="started", message=f"connecting to {self.target.host}"))
+        with Host(self.target) as host:
+            return self.run_on(host, request, emit, began=began)
+
+    def run_on(self, host: Host, request: BuildRequest, emit: Emit, *, began: float) -> BuildResult:
+        """Build on a host that may be connected already; ``began`` is when, by the monotonic clock, all this did."""
         command = self.program.install(host, request, emit)
         request = bring_local_files(host, request)
         message = StartMessage(request=request, environment=self.environment, seconds=self.seconds)
@@ -82,7 +82,7 @@ class SshBuilder:
             )
         ready = f"{host.target.host} is building"
         emit(Event(step="launch", state="finished", message=ready, seconds=time.monotonic() - began))
-        return Follower(host, command, request.run, emit, lease=self.lease).to_the_end()
+        return Follower(host, command, request.run, emit, lease=self.lease).to_the_end(seconds=self.seconds + 120)
 
 
 def index_environment(settings: InstallerSettings) -> dict[str, str]:

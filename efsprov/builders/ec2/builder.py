@@ -1,0 +1,134 @@
+"""The EC2 builder: a literal list of steps, then the ssh builder on what they made, then everything undone."""
+
+import contextlib
+import os
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from efsprov.aws.session import Aws, open_session
+from efsprov.builders.ec2.clean_up import CleanUp, Leftover
+from efsprov.builders.ec2.launch import Launch, Patience
+from efsprov.builders.ec2.preflight import preflight
+from efsprov.builders.ec2.run_record import Process, RunRecord, expiry
+from efsprov.builders.ec2.settings import Ec2Settings
+from efsprov.builders.ec2.steps import STEPS, Step
+from efsprov.builders.ec2.user_data import LEASE
+from efsprov.builders.host import Host
+from efsprov.builders.ssh_builder import Program, SshBuilder
+from efsprov.core.build import BuildRequest, BuildResult
+from efsprov.core.errors import BuilderError, CancelledError, EfsprovError
+from efsprov.core.events import Emit, Event
+from efsprov.core.target import Target
+
+
+@dataclass(frozen=True)
+class Ec2Builder:
+    """Builds on an instance that is launched for it and gone afterwards.
+
+    ``program`` is what the instance runs, ``environment`` what it is told of index settings, ``steps`` what happens
+    between the preflight and the build.
+    """
+
+    settings: Ec2Settings
+    program: Program
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
+    patience: Patience = field(default_factory=Patience)
+    steps: Sequence[Step] = STEPS
+
+    def run(self, request: BuildRequest, emit: Emit) -> BuildResult:
+        """Build what is asked for; see ``Builder.run``. The root is the settings' folder on the file system."""
+        began = time.monotonic()
+
+        def tell(message: str) -> None:
+            emit(Event(step="launch", state="progress", message=message))
+
+        emit(Event(step="launch", state="started", message="looking at the file system and its network"))
+        aws = open_session(self.settings.region, self.settings.profile)
+        target = Target.parse(request.target)
+        site = preflight(aws, self.settings, target)
+        launch = Launch(
+            aws,
+            self.settings,
+            target,
+            site,
+            self._record(aws, request, site.identity.account),
+            CleanUp(),
+            tell,
+            self.patience,
+        )
+        try:
+            result = self._build(launch, request, emit, began)
+        except BaseException as error:
+            if self.settings.keep_on_failure and launch.seen is not None and not isinstance(error, CancelledError):
+                _keep(launch, emit)
+                raise
+            left = _clean_up(launch, emit)
+            if left and isinstance(error, EfsprovError):
+                raise type(error)(f"{error.message}\n{_told(left)}", hint=error.hint) from error
+            raise
+        if left := _clean_up(launch, emit):
+            raise BuilderError(
+                f"Release {result.release} was published, but not all of its builder is gone. {_told(left)}", hint=_REAP
+            )
+        return result
+
+    def _build(self, launch: Launch, request: BuildRequest, emit: Emit, began: float) -> BuildResult:
+        for step in self.steps:
+            launch.tell(step.title)
+            step.run(launch)
+        there = request.model_copy(update={"root": self.settings.root, "builder": "ec2"})
+        builder = SshBuilder(
+            launch.ssh, self.program, environment=self.environment, seconds=self.settings.minutes * 60, lease=LEASE
+        )
+        with Host(launch.ssh) as host:
+            return builder.run_on(host, there, emit, began=began)
+
+    def _record(self, aws: Aws, request: BuildRequest, account: str) -> RunRecord:
+        now = datetime.now(UTC)
+        return RunRecord(
+            run=request.run,
+            region=aws.region,
+            account=account,
+            profile=self.settings.profile,
+            process=Process.own(),
+            created=now,
+            expires=expiry(now, self.settings.minutes),
+        )
+
+
+_REAP = "`efsprov reap` finds it, too; the instance powers itself off by its own timer."
+
+
+def _clean_up(launch: Launch, emit: Emit) -> tuple[Leftover, ...]:
+    """Undo what was made; what is left is told, and its record stays for `efsprov reap`."""
+    launch.tell("removing the builder")
+    left = launch.undo.close()
+    for leftover in left:
+        emit(Event(step="launch", state="warning", message=str(leftover)))
+    if not left:
+        launch.record.remove()
+    return left
+
+
+def _told(left: Sequence[Leftover]) -> str:
+    return " ".join(map(str, left))
+
+
+def _keep(launch: Launch, emit: Emit) -> None:
+    """Leave everything as it is, for whoever wants to look; the timer for the whole run still ends it."""
+    launch.record.kept = True
+    launch.record.save()
+    key = launch.record.write_key(launch.login.private)
+    with contextlib.suppress(EfsprovError, OSError), Host(launch.ssh) as host:
+        host.execute(["sh", "-c", f"echo keep > {shlex.quote(LEASE)}"])
+    target = launch.ssh
+    options = f"-o ProxyCommand={shlex.quote(target.proxy_command)} " if target.proxy_command else ""
+    command = f"ssh -i {shlex.quote(os.fspath(key))} -p {target.port} {options}{target.user}@{target.host}"
+    for message in (
+        f"The instance {launch.instance.id} was kept: {command} (its host key: {target.host_key})",
+        f"It powers itself off by {launch.record.expires:%H:%M} UTC; `efsprov reap --run {launch.record.run}` removes it before.",
+    ):
+        emit(Event(step="launch", state="warning", message=message))

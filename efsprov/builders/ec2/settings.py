@@ -1,0 +1,79 @@
+"""What the EC2 builder needs to know from its user."""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Connect = Literal["public", "private", "endpoint", "ssm"]
+DEFAULT_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
+    "x86_64": ("m7i.xlarge", "m6i.xlarge", "m7a.xlarge", "m6a.xlarge"),
+    "arm64": ("m7g.xlarge", "m6g.xlarge", "c7g.2xlarge"),
+}
+MOUNT_POINT: Final = "/mnt/efs"
+
+
+class Ec2Settings(BaseModel):
+    """`[ec2]` of efsprov.toml.
+
+    ``path`` is the root's folder in the file system, or in the access point. ``connect``: by the instance's "public"
+    or "private" address, through the VPC's EC2 Instance Connect "endpoint", or through Systems Manager ("ssm", no port
+    is opened at all). ``address`` is the one address that may reach port 22 [default: this machine's].
+    ``minutes`` bounds a run; the instance powers itself off soon after, whatever happened here.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file_system: str = Field(pattern=r"^fs-[0-9a-f]{8,40}$")
+    access_point: str | None = Field(default=None, pattern=r"^fsap-[0-9a-f]{8,40}$")
+    path: str = Field(default="/", pattern=r"^/[^\x00-\x1f\x7f]*$")
+    instance_profile: str = Field(min_length=1)
+    region: str | None = None
+    profile: str | None = None
+    instance_types: tuple[str, ...] = ()
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+    ami: str | None = Field(default=None, pattern=r"^ami-[0-9a-f]{8,40}$")
+    volume_gib: int = Field(default=40, ge=8, le=16384)
+    spot: bool = False
+    connect: Connect = "public"
+    address: str | None = None
+    user: str = "ec2-user"
+    ssh_port: int = Field(default=22, ge=1, le=65535)
+    minutes: int = Field(default=120, ge=10, le=1440)
+    tags: Mapping[str, str] = Field(default_factory=dict)
+    keep_on_failure: bool = False
+
+    @field_validator("address")
+    @classmethod
+    def _one_address(cls, address: str | None) -> str | None:
+        if address is None:
+            return None
+        network = ipaddress.ip_network(address, strict=True)
+        if network.num_addresses != 1:
+            raise ValueError("must be one address: port 22 is not opened to a block of them")
+        return str(network)
+
+    @field_validator("path")
+    @classmethod
+    def _no_way_out(cls, path: str) -> str:
+        if any(part in {".", ".."} for part in path.split("/")):
+            raise ValueError("must not contain '.' or '..'")
+        return path
+
+    @model_validator(mode="after")
+    def _own_tags_stay(self) -> "Ec2Settings":
+        taken = [key for key in self.tags if key.startswith(("efsprov:", "aws:"))]
+        if taken:
+            raise ValueError(f"the tag {taken[0]} is not yours to set")
+        return self
+
+    @property
+    def root(self) -> str:
+        """The root's path on the instance."""
+        return f"{MOUNT_POINT}/{self.path.strip('/')}".rstrip("/")
+
+    def types_for(self, arch: str) -> tuple[str, ...]:
+        """Return the instance types to try for an architecture, the preferred first."""
+        return self.instance_types or DEFAULT_TYPES[arch]
