@@ -10,6 +10,8 @@ from typer.exceptions import TyperException
 
 from efsprov.cli import (
     activate,
+    attach,
+    builder_function,
     diff,
     history,
     init,
@@ -36,7 +38,23 @@ app = typer.Typer(
     help="Full TensorFlow, PyTorch and models for AWS Lambda, from EFS: built, proven, swapped atomically, rolled back.",
 )
 
-_VERBS = (sync, plan, listing, history, show, diff, activate, rollback, verify, prune, mark, init, layer)
+_VERBS = (
+    sync,
+    plan,
+    listing,
+    history,
+    show,
+    diff,
+    activate,
+    rollback,
+    verify,
+    prune,
+    mark,
+    init,
+    layer,
+    attach,
+    builder_function,
+)
 for _verb in _VERBS:
     _verb.register(app)
 

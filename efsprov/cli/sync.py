@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from efsprov.cli.builder import choose_builder
+from efsprov.cli.channel_source import BuilderFunction
 from efsprov.cli.console import duration, out, print_json, size
 from efsprov.cli.options import Json
 from efsprov.cli.progress import shown_progress
@@ -49,6 +50,7 @@ def sync(
     imports: Imports = None,
     slim: SlimRules = None,
     installer: Installer = "uv",
+    builder_function: BuilderFunction = None,
     *,
     cuda: Cuda = False,
     allow_sdists: AllowSdists = False,
@@ -77,7 +79,7 @@ def sync(
     with shown_progress() as emit:
         plan, request = make_plan(wish, emit=emit)
         refuse_without_consent(plan)
-        result = choose_builder(builder).run(request, emit)
+        result = choose_builder(builder, function=builder_function).run(request, emit)
     if as_json:
         print_json({"plan": plan.model_dump(mode="json"), "result": result.model_dump(mode="json")})
     else:
