@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from efsprov.core.errors import IntegrityError
 
 NAME: Final = "files.list"
-_LINE = re.compile(r"([0-9a-f]{64}) ([0-7]{3}) (\d+) (\S.*)")
+_LINE = re.compile(r"([0-9a-f]{64}) ([0-7]{3,4}) ([0-9]{1,19}) (.+)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,7 +31,7 @@ def dump(entries: Iterable[FileEntry]) -> str:
 def parse(text: str, *, where: str) -> tuple[FileEntry, ...]:
     """Read what ``dump`` wrote; raises ``IntegrityError`` naming ``where`` and the line that is not of its form."""
     entries = []
-    for number, line in enumerate(text.split("\n")[:-1] if text.endswith("\n") else text.split("\n"), 1):
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
         match = _LINE.fullmatch(line)
         path = unquote(match[4], errors="surrogateescape") if match else ""
         if match is None or not is_inside(path):
