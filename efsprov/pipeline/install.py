@@ -81,7 +81,7 @@ def _uv_arguments(target: Target, python: Path) -> list[str]:
 
 
 def _by_uv(arguments: list[str], settings: InstallerSettings, cache: Path) -> None:
-    answer = run_uv(arguments, settings, extra_environment={"UV_CACHE_DIR": str(cache)})
+    answer = run_uv(arguments, settings.without_sources(), extra_environment={"UV_CACHE_DIR": str(cache)})
     if not answer.ok:
         raise BuildError(f"uv could not install the wheels: {_last_lines(answer.stderr)}", hint=_HINT)
 
@@ -106,7 +106,11 @@ def _pip_arguments(target: Target) -> list[str]:
 
 
 def _by_pip(command: list[str], settings: InstallerSettings) -> None:
-    environment = {**settings.environment, "PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    environment = {
+        **settings.without_sources().environment,
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )

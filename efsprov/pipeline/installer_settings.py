@@ -59,6 +59,12 @@ class InstallerSettings:
     def __repr__(self) -> str:
         return f"InstallerSettings({', '.join(sorted(self.environment))})"  # values may hold passwords
 
+    def without_sources(self) -> "InstallerSettings":
+        """Return what an installer needs that is given files: nothing that says where to look, or what to choose."""
+        return InstallerSettings(
+            {name: value for name, value in self.environment.items() if not name.startswith("UV_")}
+        )
+
     @property
     def index_urls(self) -> tuple[str, ...]:
         """The URLs of the indexes that are named, credentials included; empty when it is the installer's default."""
