@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from efsprov.core.channel_name import check_channel_name
 from efsprov.core.errors import UsageError
+from efsprov.models.policy import read_trust
 from efsprov.pipeline.installer_settings import InstallerSection
 
 FILE = "efsprov.toml"
@@ -38,6 +39,21 @@ class PruneSection(_Section):
     grace_hours: float = Field(default=72, ge=0)
 
 
+class ModelsSection(_Section):
+    """`[models]`: which models may be published although they may run code when they are loaded."""
+
+    trust: tuple[str, ...] = ()
+
+    @field_validator("trust")
+    @classmethod
+    def _known(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            read_trust(words)
+        except UsageError as error:
+            raise ValueError(f"{error.message} {error.hint}") from error
+        return words
+
+
 class Config(_Section):
     """The whole file. Paths in it are relative to its folder."""
 
@@ -49,6 +65,7 @@ class Config(_Section):
     installer: InstallerSection = InstallerSection()
     channels: dict[str, ChannelSection] = Field(default_factory=dict)
     prune: PruneSection = PruneSection()
+    models: ModelsSection = ModelsSection()
 
 
 def find_config(named: Path | None) -> Path | None:
@@ -73,7 +90,9 @@ def load_config(named: Path | None) -> Config:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{file}, {key}: {first['msg']}.", hint="docs/reference/configuration.md lists the keys.") from error
+        raise UsageError(
+            f"{file}, {key}: {first['msg']}.", hint="docs/reference/configuration.md lists the keys."
+        ) from error
     for name in config.channels:
         check_channel_name(name)
     folder = file.parent
@@ -93,6 +112,13 @@ def load_defaults(named: Path | None, app: typer.Typer) -> dict[str, Any]:
     config = load_config(named)
     common = {key: getattr(config, key) for key in ("root", "channel", "runtime", "arch", "builder")}
     given = {key: str(value) for key, value in common.items() if value is not None}
-    prune = {key: value for key, value in config.prune.model_dump(exclude_unset=True).items()}
+    return _defaults_of(app, given, prune=config.prune.model_dump(exclude_unset=True))
+
+
+def _defaults_of(app: typer.Typer, given: dict[str, str], *, prune: dict[str, Any]) -> dict[str, Any]:
     verbs = (command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands)
-    return {verb: given | (prune if verb == "prune" else {}) for verb in verbs}
+    defaults: dict[str, Any] = {verb: given | (prune if verb == "prune" else {}) for verb in verbs}
+    groups = ((group.name, group.typer_instance) for group in app.registered_groups)
+    return defaults | {
+        name: _defaults_of(inner, given, prune=prune) for name, inner in groups if isinstance(name, str) and inner
+    }

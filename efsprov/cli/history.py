@@ -10,6 +10,8 @@ from efsprov.cli.select import select_channel
 from efsprov.store.journal import read_entries
 from efsprov.store.layout import Channel
 
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many entries, counted from the newest.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -21,7 +23,7 @@ def history(
     channel: ChannelName = None,
     runtime: Runtime = None,
     arch: Arch = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many entries, counted from the newest.")] = 50,
+    limit: Limit = 50,
     *,
     as_json: Json = False,
 ) -> None:

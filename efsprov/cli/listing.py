@@ -28,7 +28,9 @@ def list_releases(root: RootDirectory, channel: ChannelName = None, *, as_json: 
         print_json({"root": str(opened.path), "channels": [describe_channel(c) for c in chosen]})
         return
     if not chosen:
-        out.print(f"No channel{f' {channel}' if channel else ''} in {opened.path} yet. `efsprov sync --framework tensorflow` makes one.")
+        out.print(
+            f"No channel{f' {channel}' if channel else ''} in {opened.path} yet. `efsprov sync --framework tensorflow` makes one."
+        )
     for number, each in enumerate(chosen):
         out.print(("\n" if number else "") + f"[bold]{each.label}[/]  {each.path}")
         _print_releases(each)
@@ -81,12 +83,13 @@ def _print_releases(channel: Channel) -> None:
             "" if damaged else str(release["distributions"]),
             "" if damaged else size(release["bytes"]),
             f"{release['published']:%Y-%m-%d %H:%M}",
-            ", ".join(_remarks(release)),
+            ", ".join(remarks_of(release)),
         )
     print_table(shown)
 
 
-def _remarks(release: dict[str, Any]) -> list[str]:
+def remarks_of(release: dict[str, Any]) -> list[str]:
+    """Return what is to be remarked on a release that ``describe_release`` described."""
     remarks = [word for word in ("current", "previous", "pinned") if release[word]]
     if release["bad"] is not None:
         remarks.append("[red]bad[/]" + (f": {release['bad']}" if release["bad"] else ""))

@@ -18,6 +18,7 @@ from efsprov.cli import (
     layer,
     listing,
     mark,
+    model,
     plan,
     prune,
     rollback,
@@ -38,23 +39,7 @@ app = typer.Typer(
     help="Full TensorFlow, PyTorch and models for AWS Lambda, from EFS: built, proven, swapped atomically, rolled back.",
 )
 
-_VERBS = (
-    sync,
-    plan,
-    listing,
-    history,
-    show,
-    diff,
-    activate,
-    rollback,
-    verify,
-    prune,
-    mark,
-    init,
-    layer,
-    attach,
-    builder_function,
-)
+_VERBS = (sync, plan, listing, history, show, diff, activate, rollback, verify, prune, mark, init, model, layer, attach, builder_function)
 for _verb in _VERBS:
     _verb.register(app)
 

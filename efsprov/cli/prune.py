@@ -12,12 +12,18 @@ from efsprov.core.retention import Decision, Rules
 from efsprov.store.layout import Channel
 from efsprov.store.prune import PruneReport, execute_prune, plan_prune
 
-_KeepLast = Annotated[int, typer.Option("--keep-last", metavar="N", min=1, help="Keep the newest N releases.")]
-_Grace = Annotated[
-    float, typer.Option("--grace-hours", metavar="H", min=0, help="Keep what was active less than H hours ago (clock errors are allowed for).")
+KeepLast = Annotated[int, typer.Option("--keep-last", metavar="N", min=1, help="Keep the newest N releases.")]
+GraceHours = Annotated[
+    float,
+    typer.Option(
+        "--grace-hours",
+        metavar="H",
+        min=0,
+        help="Keep what was active less than H hours ago (clock errors are allowed for).",
+    ),
 ]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would go, and why the rest stays.")]
-_NoWait = Annotated[bool, typer.Option("--no-wait", help="Fail when a publisher is at work, instead of waiting.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would go, and why the rest stays.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Fail when a publisher is at work, instead of waiting.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -30,11 +36,11 @@ def prune(
     channel: ChannelName = None,
     runtime: Runtime = None,
     arch: Arch = None,
-    keep_last: _KeepLast = 5,
-    grace_hours: _Grace = 72,
+    keep_last: KeepLast = 5,
+    grace_hours: GraceHours = 72,
     *,
-    dry_run: _DryRun = False,
-    no_wait: _NoWait = False,
+    dry_run: DryRun = False,
+    no_wait: NoWait = False,
     as_json: Json = False,
 ) -> None:
     """Remove old releases: never the current, the previous, a pinned one, the last N, or one in use lately."""
@@ -42,9 +48,7 @@ def prune(
     prune_in(chosen, keep_last=keep_last, grace_hours=grace_hours, dry_run=dry_run, wait=not no_wait, as_json=as_json)
 
 
-def prune_in(
-    chosen: Channel, *, keep_last: int, grace_hours: float, dry_run: bool, wait: bool, as_json: bool
-) -> None:
+def prune_in(chosen: Channel, *, keep_last: int, grace_hours: float, dry_run: bool, wait: bool, as_json: bool) -> None:
     """Remove old releases of a channel or a model."""
     plan = plan_prune(chosen, Rules(keep_last=keep_last, grace=timedelta(hours=grace_hours)))
     report = None if dry_run else execute_prune(chosen, plan, wait=wait)

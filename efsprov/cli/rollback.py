@@ -11,6 +11,11 @@ from efsprov.store import publish
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel
 
+GoTo = Annotated[str | None, typer.Option("--to", metavar="ID", help="The release to go to (default: the one before).")]
+BadReason = Annotated[
+    str | None, typer.Option("--bad", metavar="WHY", help="Also mark the release that is left as bad.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -22,8 +27,8 @@ def rollback(
     channel: ChannelName = None,
     runtime: Runtime = None,
     arch: Arch = None,
-    to: Annotated[str | None, typer.Option("--to", metavar="ID", help="The release to go to (default: the one before).")] = None,
-    reason: Annotated[str | None, typer.Option("--bad", metavar="WHY", help="Also mark the release that is left as bad.")] = None,
+    to: GoTo = None,
+    reason: BadReason = None,
     *,
     as_json: Json = False,
 ) -> None:

@@ -15,8 +15,8 @@ from efsprov.store.layout import Channel
 from efsprov.store.repair import repair as repair_channel
 from efsprov.store.verify import Finding, check_channel, check_release
 
-_Quick = Annotated[bool, typer.Option("--quick/--full", help="Names and sizes only, or every file's SHA-256.")]
-_Repair = Annotated[bool, typer.Option("--repair", help="Put right what is mechanical: `current`, leftovers, trash.")]
+Quick = Annotated[bool, typer.Option("--quick/--full", help="Names and sizes only, or every file's SHA-256.")]
+Repair = Annotated[bool, typer.Option("--repair", help="Put right what is mechanical: `current`, leftovers, trash.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,8 +31,8 @@ def verify(
     runtime: Runtime = None,
     arch: Arch = None,
     *,
-    quick: _Quick = False,
-    repair: _Repair = False,
+    quick: Quick = False,
+    repair: Repair = False,
     as_json: Json = False,
 ) -> None:
     """Check a channel and its releases (or one release): every file against its SHA-256, `current` against the journal."""
@@ -49,8 +49,8 @@ def verify_in(chosen: Channel, release: str | None, *, quick: bool, repair: bool
     """Check a channel or a model and its releases, or one of them."""
     repaired = repair_channel(chosen) if repair else ()
     state = read_state(chosen)
-    named = [select_release(chosen, state, release)] if release else [r.id for r in state.live]
-    findings = [] if release else list(check_channel(chosen, state))
+    named = [select_release(chosen, state, release)] if release is not None else [r.id for r in state.live]
+    findings = [] if release is not None else list(check_channel(chosen, state))
     missing = {f.path for f in findings}
     with shown_progress() as emit:
         for each in named:

@@ -1,0 +1,121 @@
+"""`efsprov model list` and `show`: the models of a root, and one release of one, whole."""
+
+from typing import Annotated, Any
+
+import typer
+
+from efsprov.cli.console import out, print_json, print_table, size, table
+from efsprov.cli.listing import describe_release, remarks_of
+from efsprov.cli.model_options import ModelName, ModelRoot, chosen_model
+from efsprov.cli.model_report import report_lines
+from efsprov.cli.options import Json, OptionalReleaseId
+from efsprov.cli.select import select_release
+from efsprov.core.errors import EfsprovError
+from efsprov.core.history import Release, State
+from efsprov.models.manifest import ModelManifest, read_model_manifest
+from efsprov.store.journal import read_state
+from efsprov.store.layout import Channel, Root
+
+_OptionalName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The model (default: all).")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command("list")(list_models)
+    app.command("show")(show)
+
+
+def list_models(root: ModelRoot, name: _OptionalName = None, *, as_json: Json = False) -> None:
+    """List the models of a root and their releases, the newest first."""
+    opened = Root.open(root)
+    if name is not None:
+        opened.channel(name, kind="model").require()
+    chosen = [c for c in opened.channels(kind="model") if name in {None, c.name}]
+    if as_json:
+        print_json({"root": str(opened.path), "models": [_describe(c) for c in chosen]})
+        return
+    if not chosen:
+        out.print(f"No model in {opened.path} yet. `efsprov model push NAME SOURCE` makes one.")
+    for number, each in enumerate(chosen):
+        out.print(("\n" if number else "") + f"[bold]{each.name}[/]  {each.path}")
+        _print_releases(each)
+
+
+def show(root: ModelRoot, name: ModelName, release: OptionalReleaseId = None, *, as_json: Json = False) -> None:
+    """Show one release of a model (the current one by default): what it is, where it came from, what was measured."""
+    with chosen_model(root, name) as channel:
+        state = read_state(channel)
+        named = select_release(channel, state, release or "current")
+        manifest = read_model_manifest(channel, named)
+    told = describe_release(channel, state, state.releases[named])
+    if as_json:
+        journal = {key: told[key] for key in ("current", "previous", "pinned", "bad", "activated", "deactivated")}
+        path = channel.release_path(named) / channel.payload
+        print_json({"path": str(path), **journal, "manifest": manifest.model_dump(mode="json")})
+        return
+    words = remarks_of(told)
+    out.print(f"[bold]{named}[/]  {channel.label}" + (f"  ({', '.join(words)})" if words else ""))
+    for fact, text in _facts(channel, manifest):
+        out.print(f"  [dim]{fact:<13}[/] {text}")
+    lineage = manifest.model.lineage
+    if lineage and lineage.report:
+        for line in report_lines(lineage.report):
+            out.print(f"  {line}")
+
+
+def _describe(channel: Channel) -> dict[str, Any]:
+    state = read_state(channel)
+    return {
+        "model": channel.name,
+        "current": state.current,
+        "previous": state.previous,
+        "releases": [_describe_release(channel, state, release) for release in reversed(state.live)],
+    }
+
+
+def _describe_release(channel: Channel, state: State, release: Release) -> dict[str, Any]:
+    told = describe_release(channel, state, release)
+    told.pop("distributions", None)
+    try:
+        manifest = read_model_manifest(channel, release.id)
+    except EfsprovError:
+        return told
+    facts = manifest.model.model_dump(mode="json", include={"format", "entry", "sha256", "made_for", "trusted"})
+    return told | facts | {"meta": manifest.meta}
+
+
+def _print_releases(channel: Channel) -> None:
+    shown = table("", "release", "format", "size", "files", "published", "remarks", numbers=("size", "files"))
+    for release in _describe(channel)["releases"]:
+        sound = "format" in release
+        shown.add_row(
+            "[green]->[/]" if release["current"] else "",
+            release["id"],
+            release.get("format", ""),
+            size(release["bytes"]) if sound else "",
+            str(release["files"]) if sound else "",
+            f"{release['published']:%Y-%m-%d %H:%M}",
+            ", ".join(remarks_of(release)),
+        )
+    print_table(shown)
+
+
+def _facts(channel: Channel, manifest: ModelManifest) -> list[tuple[str, str]]:
+    facts, figures = manifest.model, manifest.figures
+    folder = channel.release_path(manifest.id) / channel.payload
+    told = [
+        ("format", facts.format),
+        ("load", str(folder / facts.entry) if facts.entry else str(folder)),
+        ("size", f"{size(figures.bytes)} in {figures.files} files"),
+        ("SHA-256", facts.sha256),
+        *((key.replace("_", " "), text) for key, text in facts.origin.items()),
+        ("created", f"{manifest.created:%Y-%m-%d %H:%M:%S} UTC on {manifest.builder.host}"),
+    ]
+    if facts.made_for:
+        told.append(("made for", facts.made_for))
+    if facts.trusted:
+        told.append(("may run code", f"{', '.join(facts.trusted)} (trusted)"))
+    if (made := facts.lineage) is not None:
+        told.append(("made from", f"{made.model} {made.release}: {', then '.join(made.steps)}"))
+        told.append(("made by", ", ".join(f"{tool} {version}" for tool, version in made.versions.items())))
+    return [*told, *manifest.meta.items()]

@@ -1,0 +1,149 @@
+"""From a source to a model's release: fetched, looked at, held against pins and policy, published."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from efsprov.core import filelist
+from efsprov.core.channel_name import check_channel_name
+from efsprov.core.errors import FetchError, UsageError
+from efsprov.core.filelist import FileEntry
+from efsprov.models.archives import is_archive, unpack
+from efsprov.models.formats.detect import inspect_model
+from efsprov.models.formats.inspection import RiskKind
+from efsprov.models.manifest import ModelFacts
+from efsprov.models.policy import require_trust
+from efsprov.models.publish import ModelDraft, Published, publish_model
+from efsprov.models.source import Fetched, Source
+from efsprov.pipeline.scratch import cache_folder, scratch_folder
+from efsprov.pipeline.steps import Steps
+from efsprov.pipeline.tree import list_tree
+from efsprov.store.layout import Channel
+
+_MOST_META = 64
+
+
+@dataclass(frozen=True)
+class Provision:
+    """What a push is to do. ``sha256`` pins the source, ``meta`` are the user's own remarks, ``made_for`` a channel."""
+
+    sha256: str | None = None
+    meta: Mapping[str, str] = field(default_factory=dict)
+    made_for: str = ""
+    trusted: frozenset[RiskKind] = frozenset()
+    activate: bool = True
+    wait: bool = True
+
+
+def provision(channel: Channel, source: Source, wish: Provision, steps: Steps) -> Published:
+    """Make a release of model ``channel`` out of ``source``; one that holds the same already is used again.
+
+    Raises an ``EfsprovError``; then the root is as it was. What a resumable source brought stays for the next try.
+    """
+    _check_wish(wish)
+    with _workplace(source) as place:
+        tree, share = place / "tree", not _same_device(place, channel)
+        files = tree / channel.payload
+        files.mkdir(parents=True, exist_ok=True)
+        with steps.step("fetch", source.uri) as step:
+            fetched = source.fetch(files, notes=place, share=share, progress=step.bytes)
+        with steps.step("check") as step:
+            entries = list_tree(files, {})
+            sha256 = _check_pin(source, fetched, entries, wish.sha256)
+            if fetched.is_file and is_archive(files / entries[0].path):
+                tree = place / "unpacked"
+                files, entries = _unpack(files / entries[0].path, tree / channel.payload)
+            inspection = inspect_model(files, [entry.path for entry in entries])
+            trusted = require_trust(channel.name, inspection, wish.trusted)
+            step.outcome = f"{inspection.format}, {len(entries)} file{'s' if len(entries) > 1 else ''}"
+        if not share:
+            _let_all_read(tree)
+        facts = ModelFacts(
+            format=inspection.format,
+            entry=inspection.entry,
+            sha256=sha256,
+            origin=dict(fetched.origin),
+            trusted=trusted,
+            made_for=wish.made_for,
+        )
+        draft = ModelDraft(facts=facts, meta=wish.meta, requirements=(source.uri,))
+        return publish_model(channel, tree, entries, draft, steps, activate=wish.activate, wait=wish.wait)
+
+
+def content_digest(entries: tuple[FileEntry, ...]) -> str:
+    """Return the SHA-256 of a folder's file list: names, sizes, modes and contents of all that is in it."""
+    return filelist.digest(filelist.dump(entries))
+
+
+def _check_wish(wish: Provision) -> None:
+    if wish.sha256 is not None and (len(wish.sha256) != 64 or set(wish.sha256) - set("0123456789abcdef")):
+        raise UsageError("--sha256 takes 64 hexadecimal digits.", hint="`sha256sum FILE` prints them.")
+    if wish.made_for:
+        check_channel_name(wish.made_for)
+    if len(wish.meta) > _MOST_META or any(
+        not key or len(key) > 64 or len(text) > 1000 for key, text in wish.meta.items()
+    ):
+        raise UsageError(
+            f"Metadata has at most {_MOST_META} entries, with keys of 1 to 64 and values of up to 1000 characters.",
+            hint="What is longer belongs into a file of the model.",
+        )
+
+
+def _unpack(archive: Path, into: Path) -> tuple[Path, tuple[FileEntry, ...]]:
+    shutil.rmtree(into, ignore_errors=True)  # of an earlier try
+    into.mkdir(parents=True)
+    unpack(archive, into)
+    return into, list_tree(into, {})
+
+
+def _check_pin(source: Source, fetched: Fetched, entries: tuple[FileEntry, ...], pinned: str | None) -> str:
+    found = entries[0].sha256 if fetched.is_file else content_digest(entries)
+    if pinned is not None and found != pinned:
+        what = "file" if fetched.is_file else "folder (of its file list)"
+        raise FetchError(
+            f"{source.uri} is not what --sha256 pins: the SHA-256 of this {what} is {found}.",
+            hint="Nothing was published. Find out which of the two is right before you change the pin.",
+        )
+    return found
+
+
+def _same_device(place: Path, channel: Channel) -> bool:
+    """Tell whether files are moved into the root rather than copied: then they must be nobody else's."""
+    folder = channel.root.path
+    while not folder.exists():
+        folder = folder.parent
+    return place.stat().st_dev == folder.stat().st_dev
+
+
+def _let_all_read(tree: Path) -> None:
+    """Give what will be moved into the root the modes that a copy has: a function runs as another user."""
+    for folder, _, names in os.walk(tree):
+        Path(folder).chmod(0o755)
+        for name in names:
+            Path(folder, name).chmod(0o644)
+
+
+@contextmanager
+def _workplace(source: Source) -> Iterator[Path]:
+    """Yield a folder to work in. For a resumable source it stays when the block fails, and it is the same next time."""
+    if not source.resumable:
+        with scratch_folder() as folder:
+            yield folder
+        return
+    kept = cache_folder() / "fetched" / hashlib.sha256(source.uri.encode()).hexdigest()[:16]
+    kept.mkdir(parents=True, exist_ok=True)
+    with kept.with_suffix(".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # somebody else fetches it right now: fetch it beside them
+            with scratch_folder() as folder:
+                yield folder
+            return
+        kept.mkdir(exist_ok=True)
+        yield kept
+        shutil.rmtree(kept, ignore_errors=True)
