@@ -67,8 +67,6 @@ def handler(event: Mapping[str, Any], context: Context) -> Answer:
 
 
 def _build(event: Mapping[str, Any], context: Context) -> Answer:
-    seconds = context.get_remaining_time_in_millis() / 1000
-    deadline = time.monotonic() + seconds - min(_MARGIN_SECONDS, seconds * _MARGIN_SHARE)
     asked, root, after = event.get("request"), event["root"], int(event.get("after", 0))
     record = RunRecord.of(root, event["run"])
     Root.open(Path(root), writing=True)
@@ -80,13 +78,13 @@ def _build(event: Mapping[str, Any], context: Context) -> Answer:
             if asked is not None:
                 record.keep_request(_checked(asked).model_dump_json())
             request = BuildRequest.model_validate_json(record.request())
-            status = _work(record, request, deadline)
+            status = _work(record, request, context)
     except BlockingIOError:
         status = "elsewhere"
     return _told(record, status, after)
 
 
-def _work(record: RunRecord, request: BuildRequest, deadline: float) -> str:
+def _work(record: RunRecord, request: BuildRequest, context: Context) -> str:
     """Build, with the run held; return the status. A run that has ended already is not done again."""
     if any(line.last for line in record.lines()):
         return "ended"
@@ -94,7 +92,7 @@ def _work(record: RunRecord, request: BuildRequest, deadline: float) -> str:
     log = RunLog(record)
     try:
         # Waiting for another publisher costs as much as building: it is left to the orchestrator.
-        result = build(request.model_copy(update={"wait": False}), emit=_Teller(record, log, deadline))
+        result = build(request.model_copy(update={"wait": False}), emit=_Teller(record, log, context))
     except Suspended:
         return "continue"
     except BusyError as error:
@@ -121,8 +119,9 @@ def _work(record: RunRecord, request: BuildRequest, deadline: float) -> str:
 class _Teller:
     """Takes the events of a build: writes them to the run's log, and stops the build where it may and must stop."""
 
-    def __init__(self, record: RunRecord, log: RunLog, deadline: float) -> None:
-        self._record, self._log, self._deadline = record, log, deadline
+    def __init__(self, record: RunRecord, log: RunLog, context: Context) -> None:
+        self._record, self._log, self._context = record, log, context
+        self._margin = min(_MARGIN_SECONDS * 1000, context.get_remaining_time_in_millis() * _MARGIN_SHARE)
         self._told: dict[str, float] = {}
         self._looked = time.monotonic()
 
@@ -140,7 +139,7 @@ class _Teller:
             self._looked = now
             if self._record.cancelled:
                 raise CancelledError("Cancelled.", hint="The root is as it was; run the command again to go on.")
-        if now >= self._deadline:
+        if self._context.get_remaining_time_in_millis() < self._margin:
             raise Suspended
 
 
