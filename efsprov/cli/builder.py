@@ -5,12 +5,13 @@ from efsprov.builders.builder import Builder
 from efsprov.builders.lambda_builder import LambdaBuilder
 from efsprov.builders.local import LocalBuilder
 from efsprov.core.errors import UsageError
+from efsprov.pipeline.installer_settings import InstallerSettings
 
 
-def choose_builder(name: str, *, function: str | None = None) -> Builder:
-    """Return the builder that `--builder` names; ``function`` is the Lambda builder's."""
+def choose_builder(name: str, settings: InstallerSettings, *, function: str | None = None) -> Builder:
+    """Return the builder that `--builder` names; ``settings`` are for the local one, ``function`` is the Lambda builder's."""
     if name == "local":
-        return LocalBuilder()
+        return LocalBuilder(settings)
     if name == "lambda":
         if function is None:
             raise UsageError(

@@ -27,7 +27,7 @@ from efsprov.cli.wish import (
 from efsprov.core.build import BuildResult
 from efsprov.core.errors import GateError
 from efsprov.core.plan import NeededConsent, Plan
-from efsprov.pipeline.planning import make_plan
+from efsprov.pipeline.planning import make_plan, settings_of
 
 _NoActivate = Annotated[bool, typer.Option("--no-activate", help="Publish the release, but leave `current` as it is.")]
 _NoWait = Annotated[bool, typer.Option("--no-wait", help="Fail when another publisher is at work, instead of waiting.")]
@@ -79,7 +79,7 @@ def sync(
     with shown_progress() as emit:
         plan, request = make_plan(wish, emit=emit)
         refuse_without_consent(plan)
-        result = choose_builder(builder, function=builder_function).run(request, emit)
+        result = choose_builder(builder, settings_of(wish), function=builder_function).run(request, emit)
     if as_json:
         print_json({"plan": plan.model_dump(mode="json"), "result": result.model_dump(mode="json")})
     else:

@@ -8,12 +8,13 @@ from efsprov.core import lock as locks
 from efsprov.core.build import BuildRequest
 from efsprov.core.errors import SmokeError
 from efsprov.core.filelist import FileEntry
-from efsprov.core.lock import Lock, parse_lock
+from efsprov.core.lock import parse_lock
 from efsprov.core.manifest import Distribution, Smoke
 from efsprov.core.target import Target
 from efsprov.pipeline.compile import compile_tree
 from efsprov.pipeline.index import write_index
-from efsprov.pipeline.interpreter import Interpreter, find_interpreter, own_interpreter
+from efsprov.pipeline.installer_settings import InstallerSettings
+from efsprov.pipeline.interpreter import Interpreter, find_interpreter
 from efsprov.pipeline.smoke import SmokeResult, smoke
 from efsprov.pipeline.stage import stage
 from efsprov.pipeline.steps import Steps
@@ -32,14 +33,30 @@ class Composed:
     left_out: dict[str, int] = field(default_factory=dict)
 
 
-def compose(request: BuildRequest, target: Target, scratch: Path, steps: Steps) -> Composed:
-    """Build what ``request`` asks for in ``scratch/tree``; raises an ``EfsprovError`` of the step that failed."""
+def compose(
+    request: BuildRequest, target: Target, scratch: Path, steps: Steps, *, settings: InstallerSettings | None = None
+) -> Composed:
+    """Build what ``request`` asks for in ``scratch/tree``; raises an ``EfsprovError`` of the step that failed.
+
+    ``settings`` say how downloads reach their servers, by default what this machine's environment says.
+    """
     python = find_interpreter(target.python)
     lock = parse_lock(request.lock)
     tree, site = scratch / "tree", scratch / "tree" / "site"
     tree.mkdir()
     (tree / locks.NAME).write_text(request.lock, "utf-8")
-    staged = stage(lock, target, site, scratch, steps)
+    staged = stage(
+        lock,
+        target,
+        site,
+        scratch,
+        steps,
+        python=python.path,
+        requested=request.requested,
+        installer=request.installer,
+        allow_sdists=request.allow_sdists,
+        settings=settings,
+    )
     tidy(site)
     with steps.step("compile") as step:
         compiled = compile_tree(site, python.path)

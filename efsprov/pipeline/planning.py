@@ -16,7 +16,8 @@ from efsprov.core.manifest import Distribution
 from efsprov.core.plan import Plan, PlannedWheel
 from efsprov.core.requirements import check_requirement, requirement_name
 from efsprov.core.target import AUTO, HOST, Arch, Target, host_target, targets_for
-from efsprov.pipeline.installer_settings import InstallerSection, installer_settings
+from efsprov.pipeline.gate import gate
+from efsprov.pipeline.installer_settings import InstallerSection, InstallerSettings, installer_settings
 from efsprov.pipeline.interpreter import own_interpreter
 from efsprov.pipeline.resolve import Resolution, ResolveRequest, resolve
 from efsprov.pipeline.run import find_same
@@ -53,6 +54,11 @@ def name_of(requirement: str) -> str:
     return requirement_name(check_requirement(requirement))
 
 
+def settings_of(wish: Wish) -> InstallerSettings:
+    """Return where packages come from and how they are reached, from efsprov.toml and this machine's environment."""
+    return installer_settings(wish.installer_settings, os.environ, folder=Path.cwd())
+
+
 def make_plan(wish: Wish, *, emit: Emit, ask_sizes: bool = False) -> tuple[Plan, BuildRequest]:
     """Resolve the wish for its target, check that every wheel fits, and say what a sync would do.
 
@@ -61,7 +67,7 @@ def make_plan(wish: Wish, *, emit: Emit, ask_sizes: bool = False) -> tuple[Plan,
     """
     steps = Steps(emit)
     here = Root.open(wish.root, writing=True) if wish.builder == "local" else None
-    settings = installer_settings(wish.installer_settings, os.environ, folder=Path.cwd())
+    settings = settings_of(wish)
     with steps.step("resolve", ", ".join(wish.requirements)) as step:
         resolution = resolve(
             ResolveRequest(
@@ -76,6 +82,9 @@ def make_plan(wish: Wish, *, emit: Emit, ask_sizes: bool = False) -> tuple[Plan,
         if ask_sizes:
             resolution = replace(resolution, lock=with_sizes(resolution.lock, settings))
         step.outcome = f"{len(resolution.lock.packages)} packages for {resolution.target}"
+    with steps.step("gate") as step:
+        report = gate(resolution.lock, resolution.target, allow_sdists=wish.allow_sdists)
+        step.outcome = f"{len(report.verdicts)} wheels fit {resolution.target}"
     notes, warnings = resolution.notes, remarks_on(resolution.target)
     for note in notes:
         steps.note("resolve", note)

@@ -15,6 +15,7 @@ from efsprov.core.history import State
 from efsprov.core.manifest import Builder, Figures, Manifest
 from efsprov.core.target import Target
 from efsprov.pipeline.compose import Composed, compose
+from efsprov.pipeline.installer_settings import InstallerSettings
 from efsprov.pipeline.place import place
 from efsprov.pipeline.scratch import scratch_folder
 from efsprov.pipeline.steps import Steps
@@ -29,12 +30,15 @@ from efsprov.store.verify import quick_check, read_manifest
 from efsprov.store.writer import Writer
 
 
-def build(request: BuildRequest, *, emit: Emit, writer: Writer | None = None) -> BuildResult:
+def build(
+    request: BuildRequest, *, emit: Emit, writer: Writer | None = None, settings: InstallerSettings | None = None
+) -> BuildResult:
     """Make the release that ``request`` asks for, on the root that is mounted here, and tell ``emit`` how it goes.
 
     Raises an ``EfsprovError``; then, and when interrupted, the root is as it was. A run that is killed, or suspended by
     ``emit``, leaves its staging, with which the next run of the same lock goes on. The same request again, whenever it
-    comes, makes no second release and does not undo what was decided since.
+    comes, makes no second release and does not undo what was decided since. ``settings`` say how downloads reach their
+    servers, by default what this machine's environment says.
     """
     root = Root.open(Path(request.root), writing=True)
     target = Target.parse(request.target)
@@ -52,7 +56,7 @@ def build(request: BuildRequest, *, emit: Emit, writer: Writer | None = None) ->
             steps.note("publish", line)
         same = find_same(channel, prepared.state, request.lock_digest)
         if same is None:
-            return _build(lock, request, target, prepared.staging, prepared.state, steps)
+            return _build(lock, request, target, prepared.staging, prepared.state, steps, settings)
     return _use_existing(channel, same, request, steps)  # whom we waited for has just published it
 
 
@@ -98,11 +102,17 @@ def _use_existing(channel: Channel, release: str, request: BuildRequest, steps: 
 
 
 def _build(
-    lock: PublisherLock, request: BuildRequest, target: Target, staging: Path, since: State, steps: Steps
+    lock: PublisherLock,
+    request: BuildRequest,
+    target: Target,
+    staging: Path,
+    since: State,
+    steps: Steps,
+    settings: InstallerSettings | None,
 ) -> BuildResult:
     channel = lock.channel
     with _removed_on_failure(channel, staging), scratch_folder() as scratch:
-        composed = compose(request, target, scratch, steps)
+        composed = compose(request, target, scratch, steps, settings=settings)
         figures = place(lock, composed.tree, composed.files, staging, since, steps)
         manifest = _manifest(request, channel, composed, figures, steps)
         with steps.step("publish") as step:
