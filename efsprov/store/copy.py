@@ -27,7 +27,7 @@ from efsprov.store.staging_scan import remove, scan
 from efsprov.store.work_queue import Folder, WorkQueue
 
 _TICK_SECONDS: Final = 0.1
-_WINDOW_SECONDS: Final = 0.25  # one observation of the throughput
+_WINDOW_SECONDS: Final = 0.5  # one observation of the throughput
 _NOTE_SECONDS: Final = 1.0
 _CHECK_SECONDS: Final = 2.0
 _JOIN_SECONDS: Final = 10.0  # a call to a server that is gone does not end; its thread is left behind
@@ -37,7 +37,7 @@ _JOIN_SECONDS: Final = 10.0  # a call to a server that is gone does not end; its
 class CopyLimits:
     """Bounds of a copy: files under way at once, folders held open ahead, the buffers (bytes) of large files."""
 
-    start: int = 32
+    start: int = 16
     workers: int = 128
     folders: int = 256
     buffers: int = 32
@@ -152,14 +152,14 @@ class _Run:
         self, began: float, progress: Callable[[CopyProgress], None] | None, check: Callable[[], None] | None
     ) -> None:
         observed = noted = checked = time.monotonic()
-        units = 0.0
+        created = 0
         while not self._queue.finished.wait(_TICK_SECONDS):
             now = time.monotonic()
             if now - observed >= _WINDOW_SECONDS:
-                done = self._tally.units()
-                limit = self.concurrency.observe(done - units, now - observed, starved=self._queue.starved)
-                observed, units = now, done
-                self._queue.set_limit(limit)
+                done = self._tally.created
+                rate = (done - created) / (now - observed)
+                self._queue.set_limit(self.concurrency.observe(rate, starved=self._queue.starved))
+                observed, created = now, done
                 self._start_workers()
             if now - noted >= _NOTE_SECONDS:
                 self._record.note(self._tally.take_finished())

@@ -66,7 +66,8 @@ class FileCopier:
         self, source: Path, staging: Path, *, ops: FileOps, links: LinkIndex, queue: WorkQueue, tally: Tally
     ) -> None:
         self._source, self._staging = source, staging
-        self._ops, self._links, self._queue, self._tally = ops, links, queue, tally
+        self._ops, self._queue, self._tally = ops, queue, tally
+        self.links = links
         self.umask = 0
 
     def read(self, folder: CopyFolder, task: Task) -> Source:
@@ -114,7 +115,7 @@ class FileCopier:
         return True
 
     def _link_from(self, folder: CopyFolder, task: Task) -> tuple[int, os.stat_result] | None:
-        source = self._links.source_of(task.entry.path)
+        source = self.links.source_of(task.entry.path)
         if source is None:
             return None
         fd, listing = folder.linked(source)

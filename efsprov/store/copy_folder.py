@@ -42,6 +42,7 @@ class CopyFolder:
         self.path = path
         self._source, self._staging, self._budget = source, staging, budget
         self._fds: dict[Path, int] = {}
+        self._held: dict[Path, int] = {}
         self._listings: dict[Path, dict[str, os.stat_result]] = {}
         self._budgeted = False
         self._lock = threading.RLock()  # the calls of a wave share it
@@ -65,6 +66,9 @@ class CopyFolder:
         with self._lock:
             if release not in self._listings:
                 try:
+                    held = self._held.get(release)
+                    if held is not None:
+                        self._fds[release] = os.open(".", _LISTED, dir_fd=held)
                     fd = self._open(release, _LISTED)
                 except FileNotFoundError:
                     self._fds[release], self._listings[release] = -1, {}
@@ -82,13 +86,15 @@ class CopyFolder:
             finally:
                 os.close(fd)
 
-    def below(self, name: str) -> "CopyFolder":
-        """Return a folder in this one, opened in staging if there is room for that."""
+    def below(self, name: str, linked: LinkSource | None) -> "CopyFolder":
+        """Return a folder in this one, opened if there is room: in staging, and in the release that it is linked from."""
         path = f"{self.path}/{name}" if self.path else name
         folder = CopyFolder(path, self._source, self._staging, self._budget)
         if self._budget.take():
             folder._budgeted = True
             folder._fds[self._staging] = os.open(name, _HELD, dir_fd=self.staging)
+            if linked is not None and name in self.linked(linked)[1]:
+                folder._held[linked.release] = os.open(name, _HELD, dir_fd=self.linked(linked)[0])
         return folder
 
     def learn_permission(self) -> None:
@@ -100,10 +106,11 @@ class CopyFolder:
 
     def close(self) -> None:
         """Close all descriptors."""
-        for fd in self._fds.values():
-            if fd >= 0:
-                os.close(fd)
-        self._fds.clear()
+        for fds in (self._fds, self._held):
+            for fd in fds.values():
+                if fd >= 0:
+                    os.close(fd)
+            fds.clear()
         if self._budgeted:
             self._budgeted = False
             self._budget.give_back()

@@ -56,7 +56,7 @@ class CopyLeader:
     def _adopt(self, folder: Folder) -> None:
         folder.handles.refresh_names(len(folder.plan.folders))
         for below in folder.plan.folders:
-            self.queue.add(Folder.of(below, folder.handles.below(below.name)))
+            self.queue.add(Folder.of(below, folder.handles.below(below.name, self.copier.links.main)))
         folder.adopted = True
         folder.left = sum(task.weight for task in folder.tasks)
         self.queue.done()

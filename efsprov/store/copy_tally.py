@@ -88,9 +88,10 @@ class Tally:
             taken, self._finished = self._finished, []
         return taken
 
-    def units(self) -> float:
-        """Work done so far, in round-trip-sized units."""
-        return self.finished_files + self.linked_files + (self.written_bytes + self.spared_bytes) / _FILE_AS_BYTES
+    @property
+    def created(self) -> int:
+        """How many names were created: what round trips are spent on, and what the page cache does not blur."""
+        return self.finished_files + self.linked_files
 
     def progress(self, seconds: float) -> CopyProgress:
         """Return how far the copy is after ``seconds``."""

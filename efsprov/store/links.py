@@ -8,8 +8,10 @@ rotted without a write shows in `efsprov verify` only.
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -45,7 +47,7 @@ class LinkSource:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LinkIndex:
     """Of which release each path can be linked: ``where`` maps a path to an index into ``sources``."""
 
@@ -72,6 +74,12 @@ class LinkIndex:
             if not missing:
                 break
         return cls(tuple(sources), where)
+
+    @cached_property
+    def main(self) -> LinkSource | None:
+        """The release that most files can be linked from."""
+        count = Counter(self.where.values())
+        return self.sources[count.most_common(1)[0][0]] if count else None
 
     def source_of(self, path: str) -> LinkSource | None:
         """Return the release that has the file, or None."""

@@ -17,7 +17,7 @@ from efsprov.store.copy_folder import CopyFolder
 from efsprov.store.copy_plan import FolderPlan, Task
 
 _WAVE: Final = 16
-_WAVES: Final = 4  # so many folders at least share the workers
+_WAVES: Final = 2  # so many folders at least share the workers
 
 
 @dataclass(eq=False)
