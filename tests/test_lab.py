@@ -19,6 +19,7 @@ from tests.lab import (
     GuestDiedError,
     LabError,
     LabTimeoutError,
+    require_link,
     run_once,
 )
 from tests.lab.fixtures import nfs_guest, no_guest, shared_guest
@@ -243,6 +244,10 @@ class TestServerFaults:
 
 
 class TestNetwork:
+    @pytest.fixture(autouse=True)
+    def link(self):
+        require_link()
+
     @pytest.fixture
     def keys(self, tmp_path):
         for name in ("host", "user"):

@@ -48,6 +48,18 @@ def require() -> None:
     enforce(why_not(), promised=os.environ.get("CI") == "true")
 
 
+def require_link() -> None:
+    """The same for a test that uses `Guest.start_sshd` or `Guest.expose`."""
+    enforce(why_not() or why_no_link(), promised=os.environ.get("CI") == "true")
+
+
+def why_no_link() -> str | None:
+    """The reason why host and guest cannot have a network between them (for SSH) here, or None when they can."""
+    if os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        return None
+    return "a network between host and guest needs read and write access to /dev/net/tun"
+
+
 def enforce(reason: str | None, *, promised: bool) -> None:
     """Go on without a reason; with one, fail the running test if the lab was promised to it, and skip it if not."""
     import pytest

@@ -105,8 +105,9 @@ class Agent:
     def _perform(self, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
             return {"result": self._requests[request["request"]](request)}
-        except (OSError, LookupError, ValueError) as error:
-            return {"error": f"{request['request']}: {error}"}
+        except Exception as error:  # noqa: BLE001 (whatever it is, who asked waits for it)
+            traceback.print_exc()
+            return {"error": f"{request['request']}: {type(error).__name__}: {error}"}
 
     def _report_exit(self, job: str, code: int, overran: bool) -> None:
         self.send({"event": "exit", "job": job, "code": code, "overran": overran})
