@@ -91,7 +91,7 @@ class Lock:
 
     def dump(self) -> str:
         """Write the lock as `pylock.toml` (PEP 751), byte for byte the same for the same content."""
-        parts = ['lock-version = "1.0"\ncreated-by = "efsprov"\n']
+        parts = ['lock-version = "1.0"\ncreated-by = "efsprov"\n' + ("" if self.packages else "packages = []\n")]
         for package in sorted(self.packages):
             lines = ["[[packages]]", f"name = {_toml(package.name)}", f"version = {_toml(package.version)}"]
             if package.wheels:
@@ -158,6 +158,7 @@ def _file(file: PackageWheel | PackageSdist | PackageArchive, folder: str) -> Lo
     url = _without_credentials(file.url) if file.url else "file://" + quote(posixpath.join(folder, file.path or ""))
     named = None if isinstance(file, PackageArchive) else file.name
     filename = named or unquote(urlsplit(url).path.rsplit("/", 1)[-1])
+    filename = filename.replace("%2B", "+")  # some keep a wheel by the name that it had in a URL
     sha256 = file.hashes.get("sha256", "").lower()
     if not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise ResolveError(f"{filename} has no SHA-256 in the lock.", hint="Its index does not give one: use another.")

@@ -49,12 +49,16 @@ class InstallerSection(BaseModel):
 
 @dataclass(frozen=True)
 class InstallerSettings:
-    """``environment`` is all that uv runs with. The other fields say the same to those who do not ask uv."""
+    """``environment`` is all that uv runs with. The other fields say the same to those who do not ask uv.
+
+    ``torch_backend`` is what the user has set for uv, "auto" left out: that would ask this machine for its GPU.
+    """
 
     environment: Mapping[str, str]
     find_links: tuple[str, ...] = ()
     certificate: Path | None = None
     insecure_hosts: tuple[str, ...] = ()
+    torch_backend: str | None = None
 
     def __repr__(self) -> str:
         return f"InstallerSettings({', '.join(sorted(self.environment))})"  # values may hold passwords
@@ -122,8 +126,13 @@ def installer_settings(section: InstallerSection, environ: Mapping[str, str], *,
             env[name] = value
     certificate = env.get("SSL_CERT_FILE")
     hosts = env.get("UV_INSECURE_HOST", "").split()
+    backend = environ.get("UV_TORCH_BACKEND", "auto")
     return InstallerSettings(
-        MappingProxyType(env), find_links, Path(certificate) if certificate else None, tuple(hosts)
+        environment=MappingProxyType(env),
+        find_links=find_links,
+        certificate=Path(certificate) if certificate else None,
+        insecure_hosts=tuple(hosts),
+        torch_backend=None if backend == "auto" else backend,
     )
 
 

@@ -34,7 +34,8 @@ CUDA_FLAG = "--cuda"
 class ResolveRequest:
     """What to resolve. ``targets`` are tried in their order, and the first for which every wheel exists is taken.
 
-    ``torch_backend``: None prefers PyTorch's CPU build, "cuda" takes what the indexes have, anything else is uv's.
+    ``torch_backend``: None prefers PyTorch's CPU build, unless ``settings`` have a backend; "cuda" takes what the
+    indexes have, anything else is uv's.
     """
 
     requirements: tuple[str, ...]
@@ -88,7 +89,7 @@ def resolve(request: ResolveRequest) -> Resolution:
     failed: list[tuple[Compile, Failure]] = []
     prerelease: Resolution | None = None
     for question in questions:
-        answer = _resolve_for(question, request.torch_backend)
+        answer = _resolve_for(question, request.torch_backend or request.settings.torch_backend)
         if isinstance(answer, _Found):
             resolution = _resolution(question, answer, failed)
             if not _unasked_prereleases(resolution):
@@ -152,7 +153,7 @@ def _only_without_cuda(question: Compile, failure: Failure) -> _Found | Failure:
 def _without_cuda(question: Compile, plain: Compiled) -> _Found:
     """Replace a CUDA build by a CPU build, from where there is one; where there is none, ask."""
     cpu = cpu_build(question)
-    if isinstance(cpu, Compiled):
+    if isinstance(cpu, Compiled) and is_cpu_build(cpu.lock):
         return _Found(cpu.lock, (*cpu.warnings, _torch_note(cpu.lock, "from PyTorch's CPU index")))
     at_hand = cpu_build_at_hand(question)
     if at_hand is not None:
@@ -163,10 +164,16 @@ def _without_cuda(question: Compile, plain: Compiled) -> _Found:
     cost = f"{extra.size / 1e9:.1f} GB in " if extra.size else ""
     message = (
         f"{name} comes as its CUDA build, with {cost}{len(extra.packages)} GPU packages that no Lambda function can use: "
-        f"there is no CPU build of it in your indexes, and PyTorch's CPU index has none to give ({mask(cpu.explanation)})."
+        f"there is no CPU build of it in your indexes, and {_cpu_index_says(cpu)}."
     )
     consent = NeededConsent(kind=CUDA, message=message, flag=CUDA_FLAG, size=extra.size)
     return _Found(plain.lock, plain.warnings, (consent,))
+
+
+def _cpu_index_says(answer: Compiled | Failure) -> str:
+    if isinstance(answer, Failure) and answer.kind is Kind.UNREACHABLE:
+        return f"PyTorch's CPU index cannot be reached ({mask(answer.explanation)})"
+    return "PyTorch's CPU index has none that fits"
 
 
 def _compile(question: Compile) -> Compiled | Failure:
