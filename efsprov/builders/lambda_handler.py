@@ -18,6 +18,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -30,6 +31,7 @@ from efsprov.core.build import BuildRequest
 from efsprov.core.errors import BuilderError, BusyError, CancelledError, EfsprovError
 from efsprov.core.events import Event, Suspended
 from efsprov.functions.channels import read_channels
+from efsprov.functions.room import read_room
 from efsprov.pipeline.run import build
 from efsprov.store.layout import Root
 
@@ -168,15 +170,8 @@ def _cancel(event: Mapping[str, Any], context: Context) -> Answer:
 def _look(event: Mapping[str, Any], context: Context) -> Answer:
     del context
     root = Path(event["root"])
-    room, owner = os.statvfs(root), root.stat()
-    return {
-        "status": "seen",
-        "channels": [facts.model_dump(mode="json") for facts in read_channels(root)],
-        "free_bytes": room.f_bavail * room.f_frsize,
-        "uid": owner.st_uid,
-        "mode": f"{owner.st_mode & 0o7777:o}",
-        "writable": os.access(root, os.W_OK | os.X_OK),
-    }
+    channels = [facts.model_dump(mode="json") for facts in read_channels(root)]
+    return {"status": "seen", "channels": channels, "room": asdict(read_room(root))}
 
 
 def _told(record: RunRecord, status: str, after: int) -> Answer:

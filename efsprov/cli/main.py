@@ -13,6 +13,7 @@ from efsprov.cli import (
     attach,
     builder_function,
     diff,
+    doctor,
     history,
     init,
     layer,
@@ -39,7 +40,7 @@ app = typer.Typer(
     help="Full TensorFlow, PyTorch and models for AWS Lambda, from EFS: built, proven, swapped atomically, rolled back.",
 )
 
-_VERBS = (sync, plan, listing, history, show, diff, activate, rollback, verify, prune, mark, init, model, layer, attach, builder_function)
+_VERBS = (sync, plan, listing, history, show, diff, activate, rollback, verify, prune, mark, init, model, layer, attach, builder_function, doctor)
 for _verb in _VERBS:
     _verb.register(app)
 

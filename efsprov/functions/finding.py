@@ -1,0 +1,43 @@
+"""What a doctor says: one line a finding, and the mend."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from efsprov.functions.facts import Unread
+
+Level = Literal["ok", "warning", "problem", "unknown"]
+
+
+class Finding(BaseModel):
+    """``check`` names what was looked at. A "problem" keeps things from working, a "warning" makes them slow or dear.
+
+    "unknown" is what could not be read. ``mend`` says what to do; "" where nothing is to be done.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    check: str
+    level: Level
+    message: str
+    mend: str = ""
+
+
+def ok(check: str, message: str) -> Finding:
+    """All is well."""
+    return Finding(check=check, level="ok", message=message)
+
+
+def warning(check: str, message: str, mend: str) -> Finding:
+    """It works, but slowly, dearly or not for long."""
+    return Finding(check=check, level="warning", message=message, mend=mend)
+
+
+def problem(check: str, message: str, mend: str) -> Finding:
+    """It does not work."""
+    return Finding(check=check, level="problem", message=message, mend=mend)
+
+
+def unknown(check: str, unread: Unread, mend: str = "") -> Finding:
+    """It could not be read."""
+    return Finding(check=check, level="unknown", message=unread.why, mend=mend)

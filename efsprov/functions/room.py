@@ -1,0 +1,26 @@
+"""The root as somebody who has it mounted sees it: room, owner, mode."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from efsprov.store.oserrors import reported
+
+
+@dataclass(frozen=True)
+class Room:
+    """Free bytes of the file system; the root's owner, its mode in octal digits, and whether who looked may write it."""
+
+    free_bytes: int
+    uid: int
+    mode: str
+    writable: bool
+
+
+def read_room(root: Path) -> Room:
+    """Look at a root that is mounted here; raises ``RootError`` where it cannot be looked at."""
+    with reported("Looking at the root", root):
+        room, owner = os.statvfs(root), root.stat()
+    return Room(
+        room.f_bavail * room.f_frsize, owner.st_uid, f"{owner.st_mode & 0o7777:o}", os.access(root, os.W_OK | os.X_OK)
+    )
