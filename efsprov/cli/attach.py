@@ -19,17 +19,17 @@ from efsprov.functions.wiring import carry_out, read_settled
 
 Function = Annotated[str, typer.Option("--function", metavar="NAME", help="The function's name or ARN.")]
 Region = Annotated[
-    str | None, typer.Option("--region", metavar="REGION", help="The AWS region [default: the environment's].")
+    str | None, typer.Option("--region", metavar="REGION", help="The AWS region (default: the environment's).")
 ]
 _Channels = Annotated[
     list[str], typer.Option("--channel", metavar="NAME", help="A channel that the function uses; may be repeated.")
 ]
 _AccessPoint = Annotated[
     str | None,
-    typer.Option("--access-point", metavar="ARN", help="The file system's access point [default: the one it has]."),
+    typer.Option("--access-point", metavar="ARN", help="The file system's access point (default: the one it has)."),
 ]
 _MountPath = Annotated[
-    str | None, typer.Option("--mount-path", metavar="PATH", help="Where the function sees it [default: /mnt/efs].")
+    str | None, typer.Option("--mount-path", metavar="PATH", help="Where the function sees it (default: /mnt/efs).")
 ]
 _Inside = Annotated[
     str,
@@ -37,7 +37,7 @@ _Inside = Annotated[
 ]
 _Layer = Annotated[
     str | None,
-    typer.Option("--layer", metavar="ARN", help="The shim's layer version [default: the newest of efsprov-bootstrap]."),
+    typer.Option("--layer", metavar="ARN", help="The shim's layer version (default: the newest of efsprov-bootstrap)."),
 ]
 _NoLayer = Annotated[
     bool, typer.Option("--no-layer", help="Leave the layers alone: the package brings efsprov.bootstrap itself.")

@@ -23,7 +23,7 @@ from efsprov.pipeline.installer_settings import installer_settings
 _Function = Annotated[
     str, typer.Option("--function", envvar="EFSPROV_BUILDER_FUNCTION", metavar="NAME", help="The builder function's name.")
 ]
-_Region = Annotated[str | None, typer.Option("--region", metavar="REGION", help="The AWS region [default: the environment's].")]
+_Region = Annotated[str | None, typer.Option("--region", metavar="REGION", help="The AWS region (default: the environment's).")]
 _Role = Annotated[str, typer.Option("--role", metavar="ARN", help="The function's role.")]
 _AccessPoint = Annotated[str, typer.Option("--access-point", metavar="ARN", help="The file system's access point.")]
 _MountPath = Annotated[str, typer.Option("--mount-path", metavar="PATH", help="Where the function sees the file system.")]

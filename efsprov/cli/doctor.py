@@ -25,14 +25,14 @@ _Function = Annotated[
 ]
 _AccessPoint = Annotated[
     str | None,
-    typer.Option("--access-point", metavar="ID", help="The file system's access point [default: the function's]."),
+    typer.Option("--access-point", metavar="ID", help="The file system's access point (default: the function's)."),
 ]
 _Channels = Annotated[
     list[str] | None,
-    typer.Option("--channel", metavar="NAME", help="A channel [default: those of the function]; may be repeated."),
+    typer.Option("--channel", metavar="NAME", help="A channel (default: those of the function); may be repeated."),
 ]
 _Region = Annotated[
-    str | None, typer.Option("--region", metavar="REGION", help="The AWS region [default: the environment's].")
+    str | None, typer.Option("--region", metavar="REGION", help="The AWS region (default: the environment's).")
 ]
 _SIGNS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "problem": "[red]✗[/]", "unknown": "[cyan]?[/]"}
 

@@ -24,7 +24,7 @@ _Publish = Annotated[
 ]
 _Name = Annotated[str, typer.Option("--name", metavar="NAME", help="The layer's name in AWS.")]
 _Region = Annotated[
-    str | None, typer.Option("--region", metavar="REGION", help="The AWS region [default: the environment's].")
+    str | None, typer.Option("--region", metavar="REGION", help="The AWS region (default: the environment's).")
 ]
 
 
