@@ -6,10 +6,22 @@ from typing import Any
 import pytest
 
 from tests.framework_root import FrameworkRoot, framework_roots, tensorflow_root, torch_root
+from tests.handlers.serving import _own_cache, deploy, onnx_root, safetensors_root, tflite_root
 from tests.lambda_runtime import Bind, Function, Runtime
 from tests.lambda_runtime.fixtures import bootstrap_layer, lambda_runtime
 
-__all__ = ["bootstrap_layer", "framework_roots", "lambda_runtime", "tensorflow_root", "torch_root"]
+__all__ = [
+    "_own_cache",
+    "bootstrap_layer",
+    "deploy",
+    "framework_roots",
+    "lambda_runtime",
+    "onnx_root",
+    "safetensors_root",
+    "tensorflow_root",
+    "tflite_root",
+    "torch_root",
+]
 
 HANDLERS = Path(__file__).parents[2] / "handlers"
 Attached = Callable[..., Function]

@@ -1,0 +1,63 @@
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.handlers.serving import SAMPLES, http, push, read
+from tests.lambda_runtime import LambdaEnvironment
+
+pytestmark = pytest.mark.framework
+
+
+@pytest.fixture(scope="module")
+def served(deploy, tensorflow_root, tmp_path_factory) -> Iterator[tuple[LambdaEnvironment, str]]:
+    root = tmp_path_factory.mktemp("root")
+    release = push(root, "dense", SAMPLES / "dense_savedmodel")
+    function = deploy(["tensorflow_savedmodel"], root, [tensorflow_root], variables={"EFSPROV_MODEL": "dense"})
+    with LambdaEnvironment(function) as environment:
+        yield environment, release
+
+
+def ask(served, event):
+    answer = served[0].invoke(event)
+    assert answer.error is None, answer.logs
+    return read(answer.payload)
+
+
+def test_samples_are_answered_by_a_release_that_is_named(served):
+    status, body = ask(served, http({"inputs": [[1.0, 2.0], [1.0, 2.0]]}))
+    assert status == 200
+    (outputs,) = body["outputs"].values()
+    known = json.loads((SAMPLES / "answers.json").read_text())["dense"][0]
+    assert outputs == [pytest.approx(known, abs=1e-5)] * 2
+    assert (body["model"], body["release"]) == ("dense", served[1])
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "code"),
+    [
+        (http(None), 400, "no-body"),
+        (http("{nonsense"), 400, "not-json"),
+        (http("!", isBase64Encoded=True), 400, "not-base64"),
+        (http({}), 400, "no-inputs"),
+        (http({"inputs": {"other": [[1, 2]]}}), 422, "inputs"),
+        (http({"inputs": [["a", "b"]]}), 422, "values"),
+        (http({"inputs": [[1, 2], [3]]}), 422, "values"),
+        (http({"inputs": [[1, 2, 3]]}), 422, "shape"),
+        (http("x" * 50_000_000), 413, "too-large"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_bad_input_is_answered_with_what_is_wrong(served, event, status, code):
+    told, body = ask(served, event)
+    assert (told, body["error"]["code"]) == (status, code)
+
+
+def test_shape_that_does_not_fit_is_told_with_the_one_that_does(served):
+    message = ask(served, http({"inputs": [[1, 2, 3]]}))[1]["error"]["message"]
+    assert message.endswith("must be of shape (None, 2), this is (1, 3).")
+
+
+def test_model_is_loaded_once_an_environment(served):
+    served[0].invoke(http({"inputs": [[1, 2]]}))
+    assert served[0].invoke(http({"inputs": [[1, 2]]})).init_duration is None
