@@ -1,5 +1,6 @@
 """Who we are and where: the clients of one region, and the one way in which they are called."""
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -95,7 +96,8 @@ def open_session(region: str | None = None, profile: str | None = None) -> Aws:
     Without a region it is the one of AWS_REGION, AWS_DEFAULT_REGION or the profile. No request is sent.
     """
     try:
-        session = boto3.Session(profile_name=profile, region_name=region)
+        # boto3 itself reads AWS_DEFAULT_REGION alone; Lambda, and most other SDKs, go by AWS_REGION.
+        session = boto3.Session(profile_name=profile, region_name=region or os.environ.get("AWS_REGION"))
     except BotoCoreError as error:
         raise explain(error, region=region or "") from error
     if not session.region_name:
