@@ -41,6 +41,13 @@ def build(request: BuildRequest, *, emit: Emit) -> BuildResult:  # noqa: PLR0912
             os.kill(os.getpid(), getattr(signal, rest))
         elif word == "refuse":
             raise GateError("The wheel does not fit.", hint="Take another.")
+        elif word == "fill":
+            try:
+                with Path(rest).open("wb", buffering=0) as file:
+                    while True:
+                        file.write(b"x" * 4096)
+            except OSError as error:
+                raise RootError(f"{rest}: {error.strerror}.", hint="Make room.") from error
         elif word == "full":
             raise RootError("No space left on device.", hint="Make room.")
         elif word == "bug":
