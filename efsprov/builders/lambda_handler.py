@@ -141,7 +141,7 @@ class _Teller:
             self._looked = now
             if self._record.cancelled:
                 raise CancelledError("Cancelled.", hint="The root is as it was; run the command again to go on.")
-        if self._context.get_remaining_time_in_millis() < self._margin:
+        if self._context.get_remaining_time_in_millis() <= self._margin:
             raise Suspended
 
 
