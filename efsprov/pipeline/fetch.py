@@ -198,7 +198,7 @@ def _download(file: LockedFile, part: BinaryIO, downloads: Downloads, progress: 
                     progress.add(file, offset - before)
                     digest = hashlib.sha256()
                 progress.total(file, offset + int(response.headers.get("Content-Length") or 0))
-                for piece in response.stream(_CHUNK):
+                while piece := response.read1(_CHUNK):
                     part.write(piece)
                     digest.update(piece)
                     progress.add(file, len(piece))

@@ -36,8 +36,14 @@ class Downloads:
         self._proxies = _proxies(env)
         self._pools: dict[tuple[str | None, bool], PoolManager] = {}
         self._connections = connections
+        times = int(env.get("UV_HTTP_RETRIES", "3"))
         self._retries = Retry(
-            total=int(env.get("UV_HTTP_RETRIES", "3")),
+            total=None,
+            connect=times,
+            read=times,
+            status=times,
+            other=0,
+            redirect=10,
             backoff_factor=0.3,
             status_forcelist=_RETRIED,
             raise_on_status=False,
@@ -61,6 +67,7 @@ class Downloads:
     def size(self, url: str) -> int | None:
         """Return the length of what is at ``url`` in bytes, None where the server does not tell."""
         response = self._request("HEAD", url, {})
+        response.drain_conn()
         response.release_conn()
         length = response.headers.get("Content-Length", "")
         return int(length) if response.status == 200 and length.isdigit() else None
@@ -74,7 +81,7 @@ class Downloads:
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={offset}-"} if offset else {})}
         response = self._request("GET", url, headers)
         if offset and response.status == 416:  # the file is not as long as what was kept of it
-            response.release_conn()
+            response.close()
             offset, response = 0, self._request("GET", url, {"Accept-Encoding": "identity"})
         try:
             if response.status not in {200, 206}:

@@ -40,9 +40,9 @@ def read_requirements(direct: Iterable[str], files: Iterable[Path]) -> Requireme
 
 
 def _read(file: Path, texts: list[str], seen: set[Path]) -> None:
-    if file.absolute() in seen:
+    if file.resolve() in seen:
         return
-    seen.add(file.absolute())
+    seen.add(file.resolve())
     try:
         text = file.read_text("utf-8")
     except UnicodeDecodeError as error:

@@ -101,9 +101,19 @@ def resolve(request: ResolveRequest) -> Resolution:
                 break
     if prerelease:
         return replace(prerelease, notes=(*prerelease.notes, *_unasked_prereleases(prerelease)))
-    # Where every runtime fails, the newest one's reason is told: the older ones are even less likely to be meant.
-    question, failure = failed[-1] if is_final(failed[-1][1]) else failed[0]
+    question, failure = _most_telling(failed)
     raise explain(question, failure, tried=[q.target for q, _ in failed])
+
+
+def _most_telling(failed: list[tuple[Compile, Failure]]) -> tuple[Compile, Failure]:
+    """Choose what to tell where every target fails.
+
+    One answer may hold for all. Else requirements that contradict each other where there are wheels say more than that
+    there are none; and of the rest, the first target is the one that was wanted most.
+    """
+    if is_final(failed[-1][1]):
+        return failed[-1]
+    return next(((question, failure) for question, failure in failed if failure.kind is Kind.CONFLICT), failed[0])
 
 
 def _resolution(question: Compile, found: _Found, failed: list[tuple[Compile, Failure]]) -> Resolution:

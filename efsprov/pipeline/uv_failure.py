@@ -34,6 +34,7 @@ _UNREACHABLE: Final = (
     "HTTP status",
     "Network connectivity is disabled",
 )
+_DENIED = re.compile(r"An index URL \((\S+)\) could not be queried due to (.*)")
 _UNKNOWN = re.compile(r"([\w.-]+) was not found in the (?:package registry|provided package locations|cache)")
 _NO_VERSION = re.compile(r"(?:there is no version of|there are no versions of|only) ([\w.-]+?)(?=[=<>!~\s])(\S*)")
 _NO_WHEEL = re.compile(
@@ -52,17 +53,24 @@ def understand(stderr: str) -> Failure:
     """Tell the kind of failure by uv's message; what is in no other class is a conflict."""
     lines = [line for line in stderr.splitlines() if line.strip() and not line.startswith("warning:")]
     text = "\n".join(lines)
-    explanation = _explain(text)
+    if match := _DENIED.search(text):
+        return Failure(Kind.UNREACHABLE, match[1], match[2])
     if any(sign in text for sign in _UNREACHABLE):
         match = _FETCH.search(text)
-        last = lines[-1].strip().removeprefix("cause: ") if lines else ""
-        return Failure(Kind.UNREACHABLE, match[1] if match else "the package index", last)
+        return Failure(
+            Kind.UNREACHABLE, match[1] if match else "the package index", lines[-1].strip().removeprefix("cause: ")
+        )
     if _PARSE.search(text):
-        return Failure(Kind.FILE, "", explanation)
+        return Failure(Kind.FILE, "", _explain(text))
+    return _no_solution(text)
+
+
+def _no_solution(text: str) -> Failure:
+    explanation = _explain(text)
     if match := _UNKNOWN.search(text):
         return Failure(Kind.UNKNOWN_PACKAGE, match[1], explanation)
-    if _NO_WHEEL.search(text) or _PYTHON.search(text):
-        match = _NO_WHEEL.search(text)
+    match = _NO_WHEEL.search(text)
+    if match or _PYTHON.search(text):
         return Failure(Kind.NO_WHEEL, match[1] if match else "", explanation)
     cause = text.partition("cause: ")[2]
     if (match := _NO_VERSION.search(cause)) and " depends on " not in cause:
