@@ -1,5 +1,7 @@
 """Lambda functions: what they are configured to be, changed under their revision, waited for."""
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 _SETTLE_SECONDS: Final = 600.0  # a function's first connection to a VPC takes minutes
 _MISSING: Final = "ResourceNotFoundException"
+_CHANGED: Final = frozenset({"PreconditionFailedException", "ResourceConflictException"})
 
 
 @dataclass(frozen=True)
@@ -111,14 +114,15 @@ def update_configuration(aws: Aws, before: FunctionConfig, changes: Mapping[str,
             )
         )
     except AwsError as error:
-        # After a lost reply the second request is refused for the revision that the first one made.
-        if code_of(error) != "PreconditionFailedException" or not _has(wait_until_settled(aws, before.name), changes):
+        # After a lost reply the second request is refused, for what the first one has begun or the revision it made.
+        if code_of(error) not in _CHANGED or not _has(wait_until_settled(aws, before.name), changes):
             raise _conflict(error, before.name) from error
     return wait_until_settled(aws, before.name)
 
 
-def update_code(aws: Aws, before: FunctionConfig, source: Mapping[str, Any], arch: str) -> FunctionConfig:
-    """Replace a function's package (UpdateFunctionCode's source parameters) and wait until that has taken effect."""
+def update_code(aws: Aws, before: FunctionConfig, archive: bytes, arch: str) -> FunctionConfig:
+    """Replace a function's package by a zip and wait until that has taken effect; raises as `update_configuration`."""
+    wanted = base64.b64encode(hashlib.sha256(archive).digest()).decode()
     awslambda = client(aws, read_timeout=300)  # the package is in the request
     try:
         aws.call(
@@ -126,11 +130,12 @@ def update_code(aws: Aws, before: FunctionConfig, source: Mapping[str, Any], arc
                 FunctionName=before.name,
                 RevisionId=before.revision,
                 Architectures=[arch],  # type: ignore[list-item]
-                **source,
+                ZipFile=archive,
             )
         )
     except AwsError as error:
-        raise _conflict(error, before.name) from error
+        if code_of(error) not in _CHANGED or wait_until_settled(aws, before.name).code_sha256 != wanted:
+            raise _conflict(error, before.name) from error
     return wait_until_settled(aws, before.name)
 
 
@@ -174,7 +179,7 @@ def read_function_tags(aws: Aws, arn: str) -> dict[str, str]:
 
 
 def _conflict(error: AwsError, name: str) -> AwsError | ConflictError:
-    if code_of(error) not in {"PreconditionFailedException", "ResourceConflictException"}:
+    if code_of(error) not in _CHANGED:
         return error
     return ConflictError(
         f"Function {name} was changed by somebody else meanwhile. Nothing was changed by this command.",

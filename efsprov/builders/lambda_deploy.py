@@ -116,7 +116,7 @@ def deploy(aws: Aws, spec: BuilderSpec, package: Package) -> Deployment:
     if plan.changes:
         found = update_configuration(aws, found, plan.changes)
     if plan.code:
-        update_code(aws, found, {"ZipFile": package.archive}, spec.target.arch)
+        update_code(aws, found, package.archive, spec.target.arch)
     return plan
 
 
