@@ -20,7 +20,8 @@ class Concurrency:
 
     limit: int = 16
     low: int = 4
-    high: int = 128
+    high: int = 64
+    _started: bool = False
     _settled: int = 0
     _up: bool = True
     _rates: deque[float] = field(default_factory=deque)
@@ -33,6 +34,8 @@ class Concurrency:
         if starved:
             self._rates.clear()
             self.limit = self._settled or self.limit
+        elif not self._started:
+            self._started = True  # the first folders come one after another
         elif not self._settled:
             self._climb(rate)
         else:

@@ -4,6 +4,7 @@ Used by dependencies and models alike. It leaves syncfs(2) to the publisher: one
 """
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ _TICK_SECONDS: Final = 0.1
 _WINDOW_SECONDS: Final = 0.5  # one observation of the throughput
 _NOTE_SECONDS: Final = 1.0
 _CHECK_SECONDS: Final = 2.0
+_SWITCH_SECONDS: Final = 0.05
 _JOIN_SECONDS: Final = 10.0  # a call to a server that is gone does not end; its thread is left behind
 
 
@@ -38,7 +40,7 @@ class CopyLimits:
     """Bounds of a copy: files under way at once, folders held open ahead, the buffers (bytes) of large files."""
 
     start: int = 16
-    workers: int = 128
+    workers: int = 64
     folders: int = 256
     buffers: int = 32
     buffer_size: int = 1 << 20
@@ -135,10 +137,15 @@ class _Run:
         self, began: float, progress: Callable[[CopyProgress], None] | None, check: Callable[[], None] | None
     ) -> None:
         """Run to the end; raises the first worker's error, or what ``progress`` and ``check`` raise."""
+        interval = sys.getswitchinterval()
+        # Threads that wait for the interpreter ask for it at this interval. Here each gives it up by itself within
+        # microseconds, at its next system call, and being asked by dozens costs more than the work.
+        sys.setswitchinterval(_SWITCH_SECONDS)
         try:
             self._start_workers()
             self._watch(began, progress, check)
         finally:
+            sys.setswitchinterval(interval)
             self._queue.stop()
             self._join()
             with suppress(OSError):  # without this note the next copy reads a few files again, no more

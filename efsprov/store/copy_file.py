@@ -15,6 +15,7 @@ from typing import Final
 
 from efsprov.core.errors import IntegrityError
 from efsprov.core.filelist import FileEntry
+from efsprov.store.cached_stat import cached_stat
 from efsprov.store.copy_folder import CopyFolder
 from efsprov.store.copy_pieces import PiecewiseCopy
 from efsprov.store.copy_plan import Task
@@ -93,34 +94,37 @@ class FileCopier:
 
     def can_link(self, folder: CopyFolder, task: Task) -> bool:
         """Tell whether the release that has the file still has it as its file list says."""
-        return self._link_from(folder, task) is not None
+        source = self.links.source_of(task.entry.path)
+        if source is None:
+            return False
+        fd, names = folder.linked(source)
+        return task.name in names and not source.refusal(cached_stat(task.name, fd), task.entry)
 
     def link(self, folder: CopyFolder, task: Task) -> bool:
-        """Link a file from the release that has it; False when it has to be written instead."""
-        name, found = task.name, self._link_from(folder, task)
-        if found is None:
-            return False
-        fd, there = found
+        """Link a file that ``can_link`` was asked about; False when it has to be written instead."""
+        name, source = task.name, self.links.source_of(task.entry.path)
+        assert source is not None  # noqa: S101 (as can_link says)
+        fd, _ = folder.linked(source)
         try:
             self._ops.link(name, name, src_dir_fd=fd, dst_dir_fd=folder.staging)
         except OSError as error:
-            with suppress(OSError):
-                if os.path.samestat(os.stat(name, dir_fd=folder.staging, follow_symlinks=False), there):
-                    self._tally.linked(task.entry)  # it was made, and the reply was lost
-                    return True
-            if error.errno in _NO_LINK:
-                return False
-            raise
+            if not self._is_linked(name, fd, folder.staging):
+                if error.errno in _NO_LINK:
+                    return False
+                raise  # else it was made, and the reply was lost
+        # LINK has brought the attributes as they are on the server now: what was asked before may have been older.
+        if source.damage(cached_stat(name, fd), task.entry):
+            self._ops.unlink(name, dir_fd=folder.staging)
+            return False
         self._tally.linked(task.entry)
         return True
 
-    def _link_from(self, folder: CopyFolder, task: Task) -> tuple[int, os.stat_result] | None:
-        source = self.links.source_of(task.entry.path)
-        if source is None:
-            return None
-        fd, listing = folder.linked(source)
-        there = listing.get(task.name)
-        return None if there is None or source.refusal(there, task.entry) else (fd, there)
+    @staticmethod
+    def _is_linked(name: str, source: int, staging: int) -> bool:
+        with suppress(OSError):
+            there, made = (os.stat(name, dir_fd=fd, follow_symlinks=False) for fd in (source, staging))
+            return os.path.samestat(there, made)
+        return False
 
     def create(self, folder: CopyFolder, task: Task) -> int:
         """Open the file in staging, and return its descriptor."""

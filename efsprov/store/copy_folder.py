@@ -43,7 +43,7 @@ class CopyFolder:
         self._source, self._staging, self._budget = source, staging, budget
         self._fds: dict[Path, int] = {}
         self._held: dict[Path, int] = {}
-        self._listings: dict[Path, dict[str, os.stat_result]] = {}
+        self._names: dict[Path, frozenset[str]] = {}
         self._budgeted = False
         self._lock = threading.RLock()  # the calls of a wave share it
 
@@ -57,25 +57,22 @@ class CopyFolder:
         """The folder in the source (O_PATH)."""
         return self._open(self._source, _HELD)
 
-    def linked(self, source: LinkSource) -> tuple[int, dict[str, os.stat_result]]:
-        """Return this folder in a release and the attributes of what is in it; (-1, {}) when it is not there.
+    def linked(self, source: LinkSource) -> tuple[int, frozenset[str]]:
+        """Return this folder in a release and the names that are in it; (-1, {}) when it is not there.
 
-        On NFS the listing brings all attributes (READDIR), and no file has to be looked up for its link.
+        On NFS the listing (READDIR) brings every file's handle and attributes, so that none has to be looked up.
         """
         release = source.release
         with self._lock:
-            if release not in self._listings:
+            if release not in self._names:
                 try:
                     held = self._held.get(release)
                     if held is not None:
                         self._fds[release] = os.open(".", _LISTED, dir_fd=held)
-                    fd = self._open(release, _LISTED)
+                    self._names[release] = frozenset(os.listdir(self._open(release, _LISTED)))
                 except FileNotFoundError:
-                    self._fds[release], self._listings[release] = -1, {}
-                else:
-                    with os.scandir(fd) as entries:
-                        self._listings[release] = {e.name: e.stat(follow_symlinks=False) for e in entries}
-            return self._fds[release], self._listings[release]
+                    self._fds[release], self._names[release] = -1, frozenset()
+            return self._fds[release], self._names[release]
 
     def refresh_names(self, folders: int) -> None:
         """Before ``folders`` of this one are opened, list it if that is cheaper than to look each of them up."""

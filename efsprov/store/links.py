@@ -1,9 +1,9 @@
 """Which files of existing releases a new release can be given as hard links, instead of writing them again.
 
-A link shares the inode, so damage would be shared too. What is checked before a link is made costs no round trips of
-its own, because one listing of the folder brings every file's attributes: type, size and mode are those of the
-release's file list, and the file was not written to after that list was. (Both times are the server's.) Content that
-rotted without a write shows in `efsprov verify` only.
+A link shares the inode, so damage would be shared too. What is checked costs no round trips of its own, because a
+folder's listing and each link bring the attributes along: type, size and mode are those of the release's file list, and
+the file was not written to after that list was. (Both times are the server's.) Content that rotted without a write
+shows in `efsprov verify` only.
 """
 
 import os
@@ -17,6 +17,7 @@ from typing import Final
 
 from efsprov.core import filelist
 from efsprov.core.filelist import FileEntry
+from efsprov.store.cached_stat import CachedStat
 
 MAX_LINKS: Final = 177  # names a file on EFS, https://docs.aws.amazon.com/efs/latest/ug/limits.html
 _CLOCK_STEP_NS: Final = 2_000_000_000  # the coarsest timestamps in use
@@ -34,17 +35,21 @@ class LinkSource:
         """Look at a release; raises ``OSError`` when it is gone."""
         return cls(release, os.stat(release / filelist.NAME).st_mtime_ns)
 
-    def refusal(self, there: os.stat_result | None, entry: FileEntry) -> str:
-        """Say why the file whose attributes are ``there`` cannot stand for ``entry``; '' when it can."""
-        if there is None or not stat.S_ISREG(there.st_mode):
+    def damage(self, there: CachedStat | None, entry: FileEntry) -> str:
+        """Say in what the file whose attributes are ``there`` is not ``entry`` any more; '' when it is, as far as they tell."""
+        if there is None or not stat.S_ISREG(there.mode):
             return "is not there"
-        if there.st_size != entry.size or stat.S_IMODE(there.st_mode) != entry.mode:
+        if there.size != entry.size or stat.S_IMODE(there.mode) != entry.mode:
             return "has another size or mode than its release says"
-        if there.st_mtime_ns > self.written_ns + _CLOCK_STEP_NS:
+        if there.modified_ns > self.written_ns + _CLOCK_STEP_NS:
             return "was changed after it was published"
-        if there.st_nlink >= MAX_LINKS:
-            return "has all the links that it may have"
         return ""
+
+    def refusal(self, there: CachedStat | None, entry: FileEntry) -> str:
+        """Say why no link to the file can stand for ``entry``; '' when one can."""
+        if there is not None and there.links >= MAX_LINKS:
+            return "has all the links that it may have"
+        return self.damage(there, entry)
 
 
 @dataclass(frozen=True)
