@@ -1,6 +1,8 @@
 """One healthy set of facts; each thing that goes wrong for people is one change of it, and one line of the doctor's."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 
@@ -201,3 +203,29 @@ def test_without_a_function_the_file_system_is_checked(healthy):
     found = said(Facts(identity=healthy.identity, access_point=POINT, file_system=DISK), "ok")
     assert ("file system", "ok") in found
     assert ("access point", "ok") in found
+
+
+def test_the_reference_lists_every_check_with_its_levels(healthy, builder):
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "doctor.md").read_text()
+    rows = re.findall(r"^\| `([^`]+)` \| (.*?) \| (.*?) ?\|$", page, re.MULTILINE)
+    listed = {
+        (check, level)
+        for check, *cells in rows
+        for level, cell in zip(("problem", "warning"), cells, strict=True)
+        if cell
+    }
+    cases = [(healthy, fields) for fields, _ in FACTS.values()] + [(builder, fields) for fields, _ in BUILDER.values()]
+    cases += [
+        (healthy, {"function": dataclasses.replace(healthy.function, **fields)}) for fields, _ in FUNCTION.values()
+    ]
+    cases += [
+        (builder, {"function": dataclasses.replace(builder.function, timeout=60)}),
+        (healthy, {"access_point": dataclasses.replace(POINT, owner_uid=0), "room": None}),
+    ]
+    found = {
+        pair for facts, fields in cases for pair in said(dataclasses.replace(facts, **fields), "problem", "warning")
+    }
+    assert found == listed
+    assert {check for check, _ in said(healthy, "ok")} | {check for check, _ in said(builder, "ok")} <= {
+        row[0] for row in rows
+    }
