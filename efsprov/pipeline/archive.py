@@ -103,9 +103,12 @@ def _read(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], package
             )
         texts[name] = archive.read(member).decode("utf-8")
     metadata = email.parser.HeaderParser().parsestr(texts["METADATA"])
-    told = (canonicalize_name(str(metadata["Name"])), canonicalize_version(str(metadata["Version"])))
-    if told != (package.name, canonicalize_version(package.version)):
-        raise _refused(filename, f"it holds {told[0]} {told[1]}, the lock says {package.name} {package.version}")
+    name, version = str(metadata["Name"]), str(metadata["Version"])
+    if (canonicalize_name(name), canonicalize_version(version)) != (
+        package.name,
+        canonicalize_version(package.version),
+    ):
+        raise _refused(filename, f"it holds {name} {version}, the lock says {package.name} {package.version}")
     record = parse_record(texts["RECORD"], dist_info=dist_info, where=filename)
     _compare(record, set(members), filename, dist_info)
     wheel = _spread(archive, record, package, dist_info)

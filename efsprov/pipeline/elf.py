@@ -68,7 +68,7 @@ def read_elf(path: Path) -> ElfNeeds | None:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             try:
                 return _needs(data)
-            except (struct.error, IndexError, ValueError) as error:
+            except (struct.error, IndexError, OverflowError, ValueError) as error:
                 raise DamagedError(f"it is cut off or damaged ({error})") from error
 
 

@@ -28,7 +28,7 @@ Report = Callable[[int, int], None]
 
 
 class WheelCache:
-    """A folder of wheels by hash, `SHA256/FILENAME`. A file that is there under its name has had that hash.
+    """A folder of files by hash, `SHA256/FILENAME`. A file that is there under its name has had that hash.
 
     Whole files appear by a rename; what is downloaded so far lies beside them in `SHA256/part`, locked by whom it is
     written, so that two runs do not download the same file twice.
@@ -48,6 +48,14 @@ class WheelCache:
         except OSError:
             return False
         return file.size is None or found == file.size
+
+    def is_sound(self, file: LockedFile) -> bool:
+        """Tell whether a file is here and was once looked into and found sound."""
+        return self.has(file) and self.path(file).with_name("sound").exists()
+
+    def mark_sound(self, file: LockedFile) -> None:
+        """Note that a file was looked into."""
+        self.path(file).with_name("sound").touch()
 
     @contextmanager
     def part(self, file: LockedFile) -> Iterator[BinaryIO]:

@@ -169,8 +169,8 @@ def _portable_scripts(site: Path, target: Target) -> dict[str, str]:
 
 
 def _record_line(line: str, scripts: Mapping[str, str]) -> str:
-    path = line.partition(",")[0].removeprefix("../../")  # pip counts from where libraries would be
-    return scripts.get(path, line)
+    line = line.removeprefix("../../")  # pip counts from where libraries would be, `lib/python` in the site
+    return scripts.get(line.partition(",")[0], line)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -55,12 +55,13 @@ def stage(
     settings = settings or installer_settings(InstallerSection(), os.environ, folder=Path.cwd())
     gate(lock, target, allow_sdists=allow_sdists)
     cache = WheelCache(cache_folder() / "wheels")
-    known = {package.name for package in lock.packages if cache.has(package.file)}
+    here = {package.name for package in lock.packages if cache.has(package.file)}
     with steps.step("fetch") as step:
         files = fetch(lock, cache, settings, report=step.bytes)
         size = sum(file.stat().st_size for file in files.values())
-        fetched = len(files) - len(known)
-        step.outcome = f"{len(files)} files, {size / 1e6:.0f} MB" + ("" if fetched else ", all of them here already")
+        step.outcome = f"{len(files)} files, {size / 1e6:.0f} MB" + (
+            ", all of them here already" if len(here) == len(files) else ""
+        )
     packages = lock.packages
     if any(not package.file.is_wheel for package in packages):
         with steps.step("stage", "building what comes as sources") as step:
@@ -69,10 +70,14 @@ def stage(
             )
             step.outcome = "built what comes as sources"
     with ThreadPoolExecutor(1) as aside, steps.step("stage") as step:
-        # A wheel that is new here is looked into before it is unpacked: it may be a bomb. The others have been before,
-        # so that this can go on beside.
-        fresh = _inspect([package for package in packages if package.name not in known], files)
-        others = aside.submit(_inspect, [package for package in packages if package.name in known], files)
+        # A wheel that is new here is looked into before it is unpacked: it may be a bomb. The others were found sound
+        # before, so that looking again can go on beside.
+        sound = {package.name for package in packages if cache.is_sound(package.file)}
+        fresh = _inspect([package for package in packages if package.name not in sound], files)
+        for package in lock.packages:
+            if package.file.is_wheel:
+                cache.mark_sound(package.file)
+        others = aside.submit(_inspect, [package for package in packages if package.name in sound], files)
         install(
             [WheelFile(package.name, files[package.name], package.file.sha256) for package in packages],
             site,
