@@ -99,6 +99,12 @@ def code_of(error: BaseException | None) -> str:
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
+def refusal_of(error: AwsError) -> str:
+    """Return AWS's code when it has refused the request for certain; "" when it may have been carried out all the same."""
+    cause = error.__cause__
+    return code_of(error) if isinstance(cause, ClientError) and not is_transient(cause) else ""
+
+
 def is_transient(error: BaseException) -> bool:
     """Tell whether the same request may succeed later: throttling, a failure of AWS (5xx), a broken connection.
 

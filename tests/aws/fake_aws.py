@@ -103,6 +103,8 @@ class FakeAws:
         self.endpoint_group = ""  # of the EC2 Instance Connect Endpoint
         self.decoded: dict[str, str] = {}
         self._rules: list[_Rule] = []
+        self._holds: list[Held] = []
+        self._closed = False
         self._tokens: dict[str, tuple[dict[str, str], bytes]] = {}
         self._looks: dict[str, int] = {}
         self._ending: dict[str, int] = {}
@@ -117,6 +119,10 @@ class FakeAws:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._closed = True
+        for held in self._holds:
+            held.released.set()
         self._server.shutdown()
         self._server.server_close()
         for machine in self.machines.values():
@@ -169,6 +175,7 @@ class FakeAws:
 
     def hold(self, action: str, *, when: str = "before", skip: int = 0) -> Held:
         held = Held()
+        self._holds.append(held)
 
         def act() -> None:
             held.arrived.set()
@@ -232,6 +239,8 @@ class FakeAws:
         token = parameters["ClientToken"]
         asked = {key: value for key, value in parameters.items() if not key.startswith("X-Amz")}
         with self._lock:
+            if self._closed:
+                return _error("Unavailable", "The test is over.", 503)()
             if token in self._tokens:
                 before, answer = self._tokens[token]
                 if before != asked:
@@ -246,8 +255,8 @@ class FakeAws:
             self._groups_of[instance] = {
                 v for k, v in parameters.items() if re.fullmatch(r"NetworkInterface\.1\.SecurityGroupId\.\d+", k)
             }
-        if self.launch_machine is not None:
-            self.machines[instance] = self.launch_machine(instance, parameters)
+            if self.launch_machine is not None:
+                self.machines[instance] = self.launch_machine(instance, parameters)
         return response
 
     def _describe_instances(self, parameters: dict[str, str], environ: dict[str, Any], body: bytes) -> Response:

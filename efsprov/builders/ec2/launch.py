@@ -80,15 +80,15 @@ class Launch:
             proxy_command=proxy,
         )
 
-    def token_for(self, place: Candidate) -> str:
-        """Return the client token of the request for an instance in a place: on disk before the request is sent."""
+    def attempt_in(self, place: Candidate) -> Attempt:
+        """Return the attempt, with its client token, for an instance in a place: on disk before the request is sent."""
         for attempt in self.record.attempts:
             if (attempt.instance_type, attempt.subnet) == (place.instance_type, place.subnet):
-                return attempt.token
+                return attempt
         attempt = Attempt(token=secrets.token_hex(16), instance_type=place.instance_type, subnet=place.subnet)
         self.record.attempts.append(attempt)
         self.record.save()
-        return attempt.token
+        return attempt
 
     def _proxy(self, instance: str, port: int) -> str:
         where = f"--region {self.aws.region}" + (f" --profile {self.settings.profile}" if self.settings.profile else "")

@@ -10,7 +10,7 @@ from efsprov.aws.session import Aws
 from efsprov.aws.tagged import Tagged, find_tagged
 from efsprov.aws.tagging import add_tags
 from efsprov.builders.ec2.leftovers import Planned, plan_reaping
-from efsprov.builders.ec2.removal import remove_instances
+from efsprov.builders.ec2.removal import remove_instance
 from efsprov.builders.ec2.run_record import RunRecord, read_records
 from efsprov.core.errors import BuilderError, EfsprovError
 from efsprov.core.tags import MARKED, write_time
@@ -62,7 +62,7 @@ class Reaping:
 
     def _remove(self, resource: Tagged) -> None:
         if resource.kind == "instance":
-            remove_instances(self.aws, resource.run, resource.id, seconds=_TERMINATE_SECONDS)
+            remove_instance(self.aws, resource.id, seconds=_TERMINATE_SECONDS)
         elif resource.kind == "security group":
             network.delete_group(self.aws, resource.id)
         else:

@@ -1,4 +1,4 @@
-"""Removes a run's instances for certain."""
+"""Removes instances for certain."""
 
 from efsprov.aws.compute import describe_instance, list_instances, terminate
 from efsprov.aws.errors import code_of
@@ -9,26 +9,24 @@ from efsprov.core.retry import wait_for
 _UNSEEN_SECONDS = 15.0
 
 
-def remove_instances(aws: Aws, run: str, known: str, *, seconds: float) -> None:
-    """Terminate the instances of a run and wait, up to ``seconds``, until they are terminated.
+def remove_instance(aws: Aws, instance: str, *, seconds: float) -> None:
+    """Terminate an instance and wait, up to ``seconds``, until it is; raises ``AwsError`` or ``BuilderError``."""
+    terminate(aws, instance)
+    if wait_for(lambda: _ended(aws, instance), seconds=seconds) is None:
+        raise BuilderError(f"{instance} was told to terminate, but has not in {seconds:.0f} s.")
 
-    ``known`` is the instance's id, "" when the reply that would have told it did not come: then it is looked for by
-    its tag, and for a while, since EC2 may not show at once what it has launched.
-    Raises ``AwsError``, or ``BuilderError`` when one does not end in time.
+
+def remove_unknown(aws: Aws, run: str, *, seconds: float) -> None:
+    """Remove the instance of a run whose launch was asked for and never answered, if there is one.
+
+    It is looked for by its tag, and for a while, since EC2 may not show at once what it has launched.
     """
-    found = (known,) if known else _look(aws, run)
-    for instance in found:
-        terminate(aws, instance)
-    for instance in found:
-        if wait_for(lambda instance=instance: _ended(aws, instance), seconds=seconds) is None:  # type: ignore[misc]
-            raise BuilderError(f"{instance} was told to terminate, but has not in {seconds:.0f} s.")
 
-
-def _look(aws: Aws, run: str) -> tuple[str, ...]:
-    def probe() -> tuple[str, ...] | None:
+    def look() -> tuple[str, ...] | None:
         return tuple(instance.id for instance in list_instances(aws, run=run)) or None
 
-    return wait_for(probe, seconds=_UNSEEN_SECONDS) or ()
+    for instance in wait_for(look, seconds=_UNSEEN_SECONDS) or ():
+        remove_instance(aws, instance, seconds=seconds)
 
 
 def _ended(aws: Aws, instance: str) -> bool | None:

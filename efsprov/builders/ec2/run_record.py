@@ -43,11 +43,12 @@ class Process(BaseModel):
 
 
 class Attempt(BaseModel):
-    """One place that an instance was asked for in, with the client token of the request."""
+    """One place that an instance was asked for in, with the client token of the request and how it was refused, if so."""
 
     token: str
     instance_type: str
     subnet: str
+    refused: str = ""
 
 
 class RunRecord(BaseModel):
@@ -88,6 +89,11 @@ class RunRecord(BaseModel):
         """Forget the run."""
         self.path.unlink(missing_ok=True)
         self.key_file.unlink(missing_ok=True)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether an instance may have been launched of which no answer has told."""
+        return not self.instance and any(not attempt.refused for attempt in self.attempts)
 
     @property
     def path(self) -> Path:

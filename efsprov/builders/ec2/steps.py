@@ -3,11 +3,11 @@
 from typing import Final, Protocol
 
 from efsprov.aws import compute, keys, network
-from efsprov.aws.errors import CAPACITY, code_of
+from efsprov.aws.errors import CAPACITY, code_of, refusal_of
 from efsprov.builders.ec2 import boot
 from efsprov.builders.ec2.launch import Launch
 from efsprov.builders.ec2.preflight import launch_spec
-from efsprov.builders.ec2.removal import remove_instances
+from efsprov.builders.ec2.removal import remove_instance, remove_unknown
 from efsprov.builders.ec2.user_data import render
 from efsprov.core.errors import AwsError, BuilderError
 
@@ -81,9 +81,7 @@ class LaunchInstance:
         if launch.record.instance:
             return
         launch.undo.push(
-            lambda: remove_instances(
-                launch.aws, launch.record.run, launch.record.instance, seconds=launch.patience.terminate
-            ),
+            lambda: _remove_instance(launch),
             what=lambda: f"the instance {launch.record.instance or f'of run {launch.record.run}'}",
             command=lambda: (
                 f"aws ec2 terminate-instances --region {launch.aws.region} --instance-ids {launch.record.instance or 'ID'}"
@@ -103,9 +101,12 @@ class LaunchInstance:
                 tags=launch.tags,
                 key_name=launch.name,
             )
+            attempt = launch.attempt_in(place)
             try:
-                launch.record.instance = compute.launch(launch.aws, spec, token=launch.token_for(place))
+                launch.record.instance = compute.launch(launch.aws, spec, token=attempt.token)
             except AwsError as error:
+                attempt.refused = refusal_of(error)
+                launch.record.save()
                 if code_of(error) not in CAPACITY:
                     raise
                 refused.append(f"{place} ({code_of(error)})")
@@ -117,6 +118,14 @@ class LaunchInstance:
             hint="Name more types with --instance-type or more zones with --subnet"
             + (", or do without --spot." if launch.settings.spot else ", or try again later."),
         )
+
+
+def _remove_instance(launch: Launch) -> None:
+    record, seconds = launch.record, launch.patience.terminate
+    if record.instance:
+        remove_instance(launch.aws, record.instance, seconds=seconds)
+    elif record.unanswered:
+        remove_unknown(launch.aws, record.run, seconds=seconds)
 
 
 class AwaitInstance:
