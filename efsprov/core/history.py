@@ -4,7 +4,7 @@ The journal's last activation is the truth about what is current; the `current` 
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -126,6 +126,11 @@ def fold(entries: Iterable[Entry]) -> State:
         else:
             folding.change(release, entry, pruned=True)
     return State(last, folding.releases, tuple(folding.stack))
+
+
+def last_activated(entries: Sequence[Entry]) -> str | None:
+    """Return the release of the last activation: the ``current`` of ``fold(entries)``, without adding them all up."""
+    return next((entry.release for entry in reversed(entries) if entry.do in ACTIVATIONS), None)
 
 
 def _activate(folding: _Folding, entry: Entry) -> None:

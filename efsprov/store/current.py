@@ -3,8 +3,9 @@
 import os
 
 from efsprov.core.errors import IntegrityError
+from efsprov.core.history import last_activated
 from efsprov.core.release_id import is_release_id
-from efsprov.store.journal import read_state, sync_journal
+from efsprov.store.journal import read_entries, sync_journal
 from efsprov.store.layout import Channel
 from efsprov.store.lookup import is_directory, link_text, look, open_directory
 from efsprov.store.oserrors import reported, root_error
@@ -41,19 +42,19 @@ def project(channel: Channel) -> bool:
     than point readers at a release that is not there.
     """
     for attempt in range(_ATTEMPTS):
-        wanted = read_state(channel).current
+        wanted = last_activated(read_entries(channel))
         with reported("Reading `current`", channel.current):
             if wanted is None:
                 return False
-            if link_text(channel.current) == f"releases/{wanted}":
-                with open_directory(channel.path) as fd:
-                    channel.ops.fsync(fd)  # also where a writer swapped it that died before this
-                return attempt > 0
             if not is_directory(channel.release_path(wanted)):
                 raise IntegrityError(
                     f"Release {wanted} of {channel.label} is current by the journal, but it is not there.",
                     hint="Go to another release: `efsprov rollback`, or `efsprov rollback --to ID`.",
                 )
+            if link_text(channel.current) == f"releases/{wanted}":
+                with open_directory(channel.path) as fd:
+                    channel.ops.fsync(fd)  # also where a writer swapped it that died before this
+                return attempt > 0
         sync_journal(channel)  # what readers follow must never be ahead of it, not even after a power loss
         _swap(channel, f"releases/{wanted}")
     raise _broken(channel, "other writers keep changing it")

@@ -126,6 +126,7 @@ def check_usable(channel: Channel, state: State, release: str) -> None:
     _refuse_unusable(channel, state, release)
     findings = quick_check(channel, release)
     if findings:
+        _refuse_unusable(channel, read_state(channel), release)  # pruned while it was looked at, perhaps
         raise IntegrityError(
             f"Release {release} of {channel.label} is damaged: {findings[0]}"
             + (f" (and {len(findings) - 1} more)." if len(findings) > 1 else "."),

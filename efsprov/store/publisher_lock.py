@@ -170,7 +170,10 @@ def _try(channel: Channel, made: Made) -> tuple[PublisherLock | None, str]:
 
 
 def _open(channel: Channel) -> int:
-    path, flags = channel.path / LOCK_FILE, os.O_RDWR | os.O_CREAT  # LOCK_EX on NFS: open for writing (measured)
+    path, flags = (
+        channel.path / LOCK_FILE,
+        os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW,
+    )  # LOCK_EX on NFS: for writing (measured)
     try:
         return channel.ops.open(str(path), flags)
     except OSError:

@@ -65,7 +65,7 @@ def prepare_for_publishing(lock: PublisherLock, keep_staging: str) -> RepairRepo
         projected, broken = False, f"current ({error.message})"
     with reported("Cleaning up", channel.path):
         staging, resumed = take_over(channel, keep_staging)
-        removed, outcome = _remove_leftovers(channel, except_for=staging)
+        removed, outcome = _remove_leftovers(channel, except_for=staging, discarded=discarded)
     return RepairReport(
         state=read_state(channel),
         staging=staging,
@@ -135,7 +135,10 @@ def _adopt(channel: Channel, release: str) -> None:
     append_when(channel, "publish", release, unpublished, note="adopted", tx=read_manifest(channel, release).tx)
 
 
-def _remove_leftovers(channel: Channel, *, except_for: Path) -> tuple[tuple[str, ...], Removed]:
+def _remove_leftovers(
+    channel: Channel, *, except_for: Path, discarded: tuple[str, ...]
+) -> tuple[tuple[str, ...], Removed]:
+    """Remove all but one staging folder. What was ``discarded`` a moment ago is no leftover to tell of."""
     kept = {except_for.name, record_path(except_for).name}
     doomed = [channel.staging / name for name in sorted(os.listdir(channel.staging)) if name not in kept]
     doomed += [channel.trash / name for name in sorted(os.listdir(channel.trash))]
@@ -145,4 +148,5 @@ def _remove_leftovers(channel: Channel, *, except_for: Path) -> tuple[tuple[str,
     outcome = Removed()
     for path in doomed:
         outcome += remove_tree(channel.ops, path)
-    return tuple(os.path.relpath(path, channel.path) for path in doomed if look(path) is None), outcome
+    gone = [path for path in doomed if look(path) is None and not path.name.startswith(discarded)]
+    return tuple(os.path.relpath(path, channel.path) for path in gone), outcome

@@ -15,20 +15,23 @@ _THREADS = 16
 _LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "hostfs", "overlay", "tmpfs", "xfs", "zfs"})
 
 
-def take_over(channel: Channel, keep: str) -> tuple[Path, bool]:
+def take_over(channel: Channel, keep: str, *, shared: bool | None = None) -> tuple[Path, bool]:
     """Name a fresh staging folder, and put into it what a killed run left under the same name, if any.
 
     On a local disk whoever held the lock before is dead, and the folder is simply renamed. On a network file system it
     may be alive, cut off from the server (the lock does not fence, see `publisher_lock`), and go on writing when it comes
     back: through files and folders that it holds open, or by the old path. So what is built here shares no folder, no
-    name and no unfinished file with it: only files that it noted as finished are moved, one by one.
+    name and no unfinished file with it: only files that it noted as finished are moved, one by one. ``shared`` says
+    whether other machines may write to this file system; it is looked up where nothing is said.
     """
     fresh = channel.staging / f"{keep or 'none'}.{channel.writer.new_tx()}"
     old = [name for name in _folders_in(channel.staging) if keep and (name == keep or name.startswith(f"{keep}."))]
     if not old:
         return fresh, False
     left = channel.staging / max(old, key=lambda name: os.lstat(channel.staging / name).st_mtime_ns)
-    if file_system_type(channel.staging) in _LOCAL:
+    if shared is None:
+        shared = file_system_type(channel.staging) not in _LOCAL
+    if not shared:
         moves = [(left, fresh)]
     else:
         moves = [(left / entry.path, fresh / entry.path) for entry in CopyRecord(left, ops=channel.ops).trusted]

@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -163,8 +164,10 @@ def _walk(top: Path) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _scan(folder: Path) -> list[tuple[str, os.stat_result]]:
-    with os.scandir(folder) as entries:
+    """List a folder; one that vanishes meanwhile holds nothing, and so its files are missing."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
         return [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+    return []
 
 
 def _wrong_stat(status: os.stat_result | None, entry: FileEntry) -> str:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from efsprov.core.errors import IntegrityError, NotFoundError
-from efsprov.core.history import Entry, fold, known_release, parse_entry
+from efsprov.core.history import Entry, fold, known_release, last_activated, parse_entry
 
 IDS = tuple(f"2026112{n}T000000Z-{n:08x}" for n in range(5))
 A, B, C, D, E = IDS
@@ -91,7 +91,7 @@ class TestFold:
         state = fold(journal(*actions))
         activations = [release for do, release in actions if do in {"activate", "rollback"}]
         assert state.last == len(actions)
-        assert state.current == (activations[-1] if activations else None)
+        assert state.current == last_activated(journal(*actions)) == (activations[-1] if activations else None)
         assert all(a != b for a, b in zip(state.stack, state.stack[1:], strict=False))
         assert state.previous is None or (state.previous in state.stack[:-1] and state.previous != state.current)
         if state.current is not None:

@@ -1,0 +1,70 @@
+"""Handing staging on to the next publisher where the last one may still be alive: on a network file system."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from efsprov.core import filelist
+from efsprov.core.filelist import FileEntry
+from efsprov.store.staging import discard_staging, take_over
+from tests.store.minisync import sync
+
+NAME = "a" * 16
+SHA = "0" * 64
+
+
+@pytest.fixture
+def left(channel, builds):
+    """A staging folder with one finished and one unfinished file, and the descriptors that its writer holds."""
+    sync(channel, builds[1])
+    folder = channel.staging / f"{NAME}.old"
+    (folder / "site" / "deep").mkdir(parents=True)
+    (folder / "site" / "deep" / "finished").write_bytes(b"12345")
+    (folder / "site" / "unfinished").write_bytes(b"12")
+    note = filelist.dump([FileEntry("site/deep/finished", 5, SHA)])
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    folder.with_name(f"{folder.name}.copied").write_text(f"# {boot}\n{note}")
+    return folder
+
+
+def test_only_finished_files_come_along_and_no_folder(channel, left):
+    held = os.open(left / "site", os.O_RDONLY | os.O_DIRECTORY)
+    unfinished = (left / "site" / "unfinished").open("ab")
+    fresh, resumed = take_over(channel, NAME, shared=True)
+    assert resumed
+    assert sorted(str(p.relative_to(fresh)) for p in fresh.rglob("*")) == ["site", "site/deep", "site/deep/finished"]
+    # the last publisher comes back to life and goes on, through what it has open and by the old path
+    os.close(os.open("late", os.O_WRONLY | os.O_CREAT, dir_fd=held))
+    unfinished.write(b"345")
+    unfinished.close()
+    (left / "site" / "deep" / "later").write_text("")
+    os.close(held)
+    assert sorted(str(p.relative_to(fresh)) for p in fresh.rglob("*")) == ["site", "site/deep", "site/deep/finished"]
+    assert fresh.with_name(f"{fresh.name}.copied").exists()
+
+
+def test_on_a_local_disk_the_folder_is_renamed(channel, left):
+    inode = left.stat().st_ino
+    fresh, resumed = take_over(channel, NAME)
+    assert resumed
+    assert fresh.stat().st_ino == inode
+    assert not left.exists()
+
+
+def test_without_a_name_nothing_is_handed_on(channel, left):
+    _, resumed = take_over(channel, "")
+    assert not resumed
+    assert left.exists()
+
+
+def test_is_thrown_away_with_all_that_was_noted_beside_it(channel, left):
+    other = channel.staging / f"{NAME}.older"
+    other.mkdir()
+    left.with_name(f"{left.name}.copied.new").write_text("")
+    assert discard_staging(channel, left).left == ()
+    assert list(channel.staging.iterdir()) == [other]
+
+
+def test_throwing_away_what_is_not_there_is_fine(channel):
+    assert discard_staging(channel, channel.staging / "x").left == ()
