@@ -63,7 +63,7 @@ class Instance:
         if self.process.poll() is None:
             self.killed = True
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        self.process.communicate()
 
     def path(self, inside: str) -> Path:
         """A path of the instance, seen from outside; only while it runs."""
@@ -152,7 +152,7 @@ class Instances:
                     INIT,
                     folder / "configuration.json",
                 ],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # it ends when this end is closed: with the tests, however they end
                 stdout=console,
                 stderr=console,
                 start_new_session=True,

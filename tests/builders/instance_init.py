@@ -74,6 +74,7 @@ exec "$@"
 
 def main(configuration: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_tests, daemon=True).start()
     cloud = yaml.safe_load(configuration["user_data"])
     _make_places(configuration)
     say("cloud-init starts")
@@ -96,7 +97,7 @@ def main(configuration: dict[str, Any]) -> None:
         0o600,
     )
     if configuration.get("fate") != "no sshd":
-        subprocess.Popen([configuration["sshd"], "-D", "-e", "-f", "/run/login/sshd_config"])
+        subprocess.Popen([configuration["sshd"], "-D", "-e", "-f", "/run/login/sshd_config"], stdin=subprocess.DEVNULL)
         say("Started sshd")
     for file in cloud.get("write_files", []):
         _write(file["path"], file["content"], int(file["permissions"], 8))
@@ -108,6 +109,12 @@ def main(configuration: dict[str, Any]) -> None:
                 pass
         time.sleep(0.05)
     say("Power down")
+
+
+def _end_with_the_tests() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(1)
 
 
 def say(text: str) -> None:
@@ -135,7 +142,7 @@ def _make_places(configuration: dict[str, Any]) -> None:
 
 
 def _mount(*arguments: str) -> None:
-    subprocess.run(["mount", *arguments], check=True)
+    subprocess.run(["mount", *arguments], check=True, stdin=subprocess.DEVNULL)
 
 
 def _write(path: str, content: str, mode: int) -> None:
