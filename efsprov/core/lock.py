@@ -75,6 +75,11 @@ class Lock:
         """The bytes of all files whose size is known."""
         return sum(p.file.size or 0 for p in self.packages)
 
+    @property
+    def local_files(self) -> tuple[LockedFile, ...]:
+        """The files that lie on the machine that resolved, and that another builder does not have."""
+        return tuple(p.file for p in self.packages if p.file.url.startswith("file:"))
+
     def with_sizes(self, sizes: Mapping[str, int]) -> "Lock":
         """Return the lock with the sizes, by SHA-256, filled in where it has none."""
 

@@ -176,7 +176,8 @@ def _copy(source: Path, part: BinaryIO, file: LockedFile, progress: _Progress) -
             shutil.copyfileobj(stream, part, _CHUNK)
     except FileNotFoundError as error:
         raise FetchError(
-            f"{source} is not there any more.", hint="It was when the lock was made: resolve again."
+            f"{source} is not on this machine.",
+            hint="A wheel from a folder must lie where the release is built: name its folder there, or use an index.",
         ) from error
     progress.total(file, part.tell())
     progress.add(file, part.tell())

@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import make_headers
 
-from efsprov.core.errors import FetchError
+from efsprov.core.errors import FetchError, UsageError
 from efsprov.pipeline.installer_settings import InstallerSettings, mask
 
 _RETRIED: Final = (429, 500, 502, 503, 504)
@@ -36,7 +36,7 @@ class Downloads:
         self._proxies = _proxies(env)
         self._pools: dict[tuple[str | None, bool], PoolManager] = {}
         self._connections = connections
-        times = int(env.get("UV_HTTP_RETRIES", "3"))
+        times = int(_number(env, "UV_HTTP_RETRIES", 3))
         self._retries = Retry(
             total=None,
             connect=times,
@@ -49,13 +49,8 @@ class Downloads:
             raise_on_status=False,
             allowed_methods=("GET", "HEAD"),
         )
-        self._timeout = Timeout(connect=_CONNECT_SECONDS, read=float(env.get("UV_HTTP_TIMEOUT", _SECONDS)))
-        self._verified = ssl.create_default_context(cafile=str(settings.certificate) if settings.certificate else None)
-        self._unverified = ssl.create_default_context()
-        self._unverified.check_hostname = False
-        self._unverified.verify_mode = ssl.CERT_NONE
-        if client := env.get("SSL_CLIENT_CERT"):
-            self._verified.load_cert_chain(client)
+        self._timeout = Timeout(connect=_CONNECT_SECONDS, read=_number(env, "UV_HTTP_TIMEOUT", _SECONDS))
+        self._verified, self._unverified = _contexts(settings)
 
     def __enter__(self) -> Self:
         return self
@@ -120,6 +115,33 @@ class Downloads:
             else:
                 self._pools[key] = _proxy_pool(proxy, self._connections, context)
         return self._pools[key]
+
+
+def _number(env: Mapping[str, str], name: str, default: float) -> float:
+    try:
+        return float(env.get(name) or default)
+    except ValueError as error:
+        raise UsageError(
+            f"{name} is no number: {env[name]!r}.", hint="It may come from PIP_DEFAULT_TIMEOUT or PIP_RETRIES."
+        ) from error
+
+
+def _contexts(settings: InstallerSettings) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return how servers are verified, and how those of `UV_INSECURE_HOST` are not."""
+    client = settings.environment.get("SSL_CLIENT_CERT")
+    try:
+        verified = ssl.create_default_context(cafile=str(settings.certificate) if settings.certificate else None)
+        if client:
+            verified.load_cert_chain(client)
+    except OSError as error:
+        raise UsageError(
+            f"{' or '.join(str(file) for file in (settings.certificate, client) if file)} is not a certificate: {error}.",
+            hint="It is set by `certificate` under [installer] in efsprov.toml, SSL_CERT_FILE, SSL_CLIENT_CERT, PIP_CERT.",
+        ) from error
+    unverified = ssl.create_default_context()
+    unverified.check_hostname = False
+    unverified.verify_mode = ssl.CERT_NONE
+    return verified, unverified
 
 
 def _proxy_pool(proxy: str, connections: int, context: ssl.SSLContext) -> PoolManager:

@@ -16,6 +16,7 @@ from efsprov.pipeline.uv_compile import UV_GLIBC, Compile, Compiled, run_compile
 from efsprov.pipeline.uv_failure import Failure, Kind
 
 AT_ONCE: Final = 3
+_SETTINGS_HINT: Final = "uv's settings are [installer] in efsprov.toml, UV_* and PIP_* variables, and uv's own files."
 _PINNED = re.compile(r"==\s*([\w.!+]+)")
 
 
@@ -26,8 +27,18 @@ def explain(question: Compile, failure: Failure, tried: Sequence[Target]) -> Efs
     them; the rest is a ``ResolveError``, ``FetchError`` or ``UsageError``.
     """
     match failure.kind:
+        case Kind.NO_WHEEL | Kind.CONFLICT:
+            return _mismatch(question, failure, tried) or _conflict(question, failure)
+        case Kind.NO_VERSION:
+            return _no_version(question, failure)
         case Kind.UNREACHABLE:
             return _unreachable(failure)
+        case _:
+            return _refused(question, failure)
+
+
+def _refused(question: Compile, failure: Failure) -> EfsprovError:
+    match failure.kind:
         case Kind.UNKNOWN_PACKAGE:
             return ResolveError(
                 f"There is no package {failure.subject!r} where packages are looked for: {_places(question.settings)}.",
@@ -35,15 +46,15 @@ def explain(question: Compile, failure: Failure, tried: Sequence[Target]) -> Efs
             )
         case Kind.FILE:
             return UsageError(f"{failure.explanation}.", hint="Put the requirement file right.")
-        case Kind.NO_VERSION:
-            return _no_version(question, failure)
-        case Kind.NO_WHEEL | Kind.CONFLICT:
-            return _mismatch(question, failure, tried) or _conflict(question, failure)
+        case Kind.SETTING:
+            return UsageError(f"uv cannot work with these settings: {failure.explanation}.", hint=_SETTINGS_HINT)
+        case _:
+            return ResolveError(f"uv could not resolve the requirements: {failure.explanation}.", hint=_SETTINGS_HINT)
 
 
 def is_final(failure: Failure) -> bool:
     """Tell whether no other target can change the answer."""
-    return failure.kind in {Kind.UNREACHABLE, Kind.UNKNOWN_PACKAGE, Kind.FILE, Kind.NO_VERSION}
+    return failure.kind not in {Kind.NO_WHEEL, Kind.CONFLICT}
 
 
 def _unreachable(failure: Failure) -> FetchError:

@@ -141,7 +141,9 @@ def _resolve_for(question: Compile, backend: str | None) -> _Found | Failure:
     answer = _compile(question)
     if isinstance(answer, Failure):
         return (
-            answer if backend or answer.kind in {Kind.UNREACHABLE, Kind.FILE} else _only_without_cuda(question, answer)
+            answer
+            if backend or answer.kind in {Kind.UNREACHABLE, Kind.FILE, Kind.SETTING}
+            else _only_without_cuda(question, answer)
         )
     if torch_of(answer.lock) is None:
         return _Found(answer.lock, answer.warnings)

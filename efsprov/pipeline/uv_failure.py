@@ -15,6 +15,8 @@ class Kind(Enum):
     NO_WHEEL = auto()
     CONFLICT = auto()
     FILE = auto()
+    SETTING = auto()
+    OTHER = auto()
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,14 @@ _PARSE = re.compile(
 )
 
 
+_SETTING = re.compile(
+    r"--find-links|environment variable|invalid value|failed to open file|Failed to initialize cache|unexpected argument"
+    r"|Failed to parse|conflicting"
+)
+
+
 def understand(stderr: str) -> Failure:
-    """Tell the kind of failure by uv's message; what is in no other class is a conflict."""
+    """Tell the kind of failure by uv's message."""
     lines = [line for line in stderr.splitlines() if line.strip() and not line.startswith("warning:")]
     text = "\n".join(lines)
     if match := _DENIED.search(text):
@@ -62,7 +70,9 @@ def understand(stderr: str) -> Failure:
         )
     if _PARSE.search(text):
         return Failure(Kind.FILE, "", _explain(text))
-    return _no_solution(text)
+    if "No solution found" in text:
+        return _no_solution(text)
+    return Failure(Kind.SETTING if _SETTING.search(text) else Kind.OTHER, "", _explain(text))
 
 
 def _no_solution(text: str) -> Failure:

@@ -153,7 +153,7 @@ def test_local_files_are_copied_and_checked(cache, tmp_path):
     with pytest.raises(FetchError, match="another hash"):
         fetch(lock, cache, SETTINGS)
     source.unlink()
-    with pytest.raises(FetchError, match="not there any more"):
+    with pytest.raises(FetchError, match="is not on this machine"):
         fetch(lock, cache, SETTINGS)
 
 

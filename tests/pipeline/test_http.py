@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from efsprov.core.errors import FetchError
+from efsprov.core.errors import FetchError, UsageError
 from efsprov.pipeline.http import Downloads
 from efsprov.pipeline.installer_settings import InstallerSection, installer_settings
 from tests.pipeline.web import serve
@@ -127,3 +127,12 @@ def test_what_is_no_http_proxy_is_refused():
     with downloads(ALL_PROXY="socks5://me:secret@127.0.0.1:9") as connections, pytest.raises(FetchError) as caught:
         read(connections, "http://host.invalid/a")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"UV_HTTP_TIMEOUT": "soon"}, {"PIP_RETRIES": "often"}, {"SSL_CERT_FILE": "/nowhere.pem"}, {"SSL_CLIENT_CERT": "/etc/hostname"}]
+)  # fmt: skip
+def test_settings_that_are_none(wrong):
+    settings = installer_settings(InstallerSection(), wrong, folder=Path("/"))
+    with pytest.raises(UsageError):
+        Downloads(settings)

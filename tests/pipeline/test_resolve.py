@@ -193,6 +193,15 @@ def test_an_index_that_wants_credentials_says_where_to_put_them(ask, tmp_path):
             assert error is ResolveError or "credentials" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"UV_FIND_LINKS": "/nowhere"}, {"UV_HTTP_TIMEOUT": "abc"}, {"UV_INDEX_STRATEGY": "best"}, {"UV_CONFIG_FILE": "/nowhere"}]
+)  # fmt: skip
+def test_settings_that_uv_refuses(ask, tmp_path, wrong):
+    environ = {"UV_NO_INDEX": "1", "UV_OFFLINE": "1", "HOME": str(tmp_path), **wrong}
+    with pytest.raises(UsageError, match="uv cannot work with these settings"):
+        ask("frame", settings=installer_settings(InstallerSection(), environ, folder=tmp_path))
+
+
 def test_requirement_files_count_and_are_named_when_wrong(ask, tmp_path):
     file = tmp_path / "requirements.txt"
     file.write_text("grid==1.0\n")

@@ -94,7 +94,24 @@ def test_what_uv_says_is_understood(message, kind, subject, explanation):
     assert failure.explanation == explanation
 
 
-def test_what_is_in_no_other_class_is_a_conflict_in_uvs_words():
-    failure = understand("error: the moon is full\n")
-    assert failure.kind is Kind.CONFLICT
-    assert failure.explanation == "the moon is full"
+@pytest.mark.parametrize(
+    ("message", "kind", "explanation"),
+    [
+        ("error: the moon is full\n", Kind.OTHER, "the moon is full"),
+        (
+            "error: Failed to parse environment variable `UV_HTTP_TIMEOUT` with invalid value `abc`",
+            Kind.SETTING,
+            "Failed to parse environment variable `UV_HTTP_TIMEOUT` with invalid value `abc`",
+        ),
+        (
+            "error: Failed to read `--find-links` directory: /nowhere\n  cause: No such file or directory (os error 2)",
+            Kind.SETTING,
+            "Failed to read `--find-links` directory: /nowhere No such file or directory (os error 2)",
+        ),
+        (NO_SOLUTION + "whatever uv may say one day", Kind.CONFLICT, "whatever uv may say one day"),
+        ("error: bad\n\nhint: An index URL (http://h/s) could not be queried due to a lack of it (401 Unauthorized)", Kind.UNREACHABLE, "a lack of it (401 Unauthorized)"),
+    ],
+)  # fmt: skip
+def test_other_failures(message, kind, explanation):
+    failure = understand(message)
+    assert (failure.kind, failure.explanation) == (kind, explanation)
