@@ -17,7 +17,9 @@ def all_errors(root=EfsprovError):
 
 def test_every_error_class_is_listed_with_its_codes():
     page = (REFERENCE / "exit-codes.md").read_text()
-    listed = {(int(exit_code), code) for exit_code, code in re.findall(r"^\| (\d+) \| `([a-z-]+)` \|", page, re.MULTILINE)}
+    listed = {
+        (int(exit_code), code) for exit_code, code in re.findall(r"^\| (\d+) \| `([a-z-]+)` \|", page, re.MULTILINE)
+    }
     assert listed == {(e.exit_code, e.code) for e in {EfsprovError, *all_errors()}}
 
 
