@@ -5,6 +5,7 @@ invocations of the same function read what it has written on the root: that is h
 found again after this process was restarted.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from efsprov.aws.session import Aws
 from efsprov.builders.lambda_calls import Outcome, call, call_build
 from efsprov.builders.remote import wire
 from efsprov.core.build import BuildRequest, BuildResult
-from efsprov.core.errors import BuilderError, GateError
+from efsprov.core.errors import AwsError, BuilderError, GateError
 from efsprov.core.events import Emit, Event
 
 Sleep = Callable[[float], None]
@@ -124,7 +125,8 @@ class _Following:
                     try:
                         return pending.result(timeout=_POLL_SECONDS)
                     except NotYet:
-                        self._take(self._call("follow"))
+                        with contextlib.suppress(AwsError):  # no progress to show; the build is not the worse for it
+                            self._take(self._call("follow"))
             except KeyboardInterrupt:
                 self.cancel()  # the pool waits for the answer, which comes when the run has stopped
                 raise
