@@ -76,12 +76,15 @@ def activate(channel: Channel, release: str, *, do: Action = "activate", note: s
 def activate_published(channel: Channel, release: str, *, since: State) -> str | None:
     """Make the release current that this publisher just published; return the id of the one that was.
 
-    Raises ``ConflictError`` when anybody else published or activated after ``since``: their decision is younger.
+    Raises ``ConflictError`` when anybody else published or activated after ``since``: their decision is younger; and
+    ``IntegrityError`` when somebody marked it bad already.
     """
 
     def undisturbed(entries: tuple[Entry, ...]) -> bool:
         _refuse_foreign(channel, entries, since, release=release, actions=ACTIVATIONS | {"publish"})
-        return fold(entries).current != release
+        state = fold(entries)
+        _refuse_unusable(channel, state, release)
+        return state.current != release
 
     before, _ = append_when(channel, "activate", release, undisturbed)
     project(channel)

@@ -63,10 +63,11 @@ class Worker:
         self._tag = f"{seed:08x}"
         self._channel = open_channel(root, ops=FaultyOps(), by=f"worker-{seed}", new_tx=self._new_tx)
 
-    def run(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
+    def run(self, seconds: float, operations: int) -> None:
+        until, begun = time.monotonic() + seconds, 0
         names, weights = zip(*WEIGHTS.items(), strict=True)
-        while time.monotonic() < until:
+        while time.monotonic() < until and begun != operations:
+            begun += 1
             (name,) = self._chance.choices(names, weights)
             self._write(began=name)
             try:
@@ -135,38 +136,36 @@ def read_log(log: Path) -> list[Done]:
     return done
 
 
-def run(root: Path, *, seconds: float, processes: int, seed: int, kills: bool) -> tuple[list[str], dict[str, int]]:
-    """Let the processes loose; return what did not hold, and how often what was done and with what end."""
+def run(
+    root: Path, *, processes: int, seed: int, kills: bool, seconds: float = 3600, operations: int = 0
+) -> tuple[list[str], dict[str, int]]:
+    """Let the processes loose; return what did not hold, and how often what was done and with what end.
+
+    They end after ``seconds``, or when as many as ``processes`` have done ``operations`` each (0: no matter how many).
+    """
     folder = root.parent
     builds = [build(folder / "builds", number) for number in range(1, LOCKS + 1)]
-    chance, until, started = random.Random(seed), time.monotonic() + seconds, 0
+    chance, until, started, finished = random.Random(seed), time.monotonic() + seconds, 0, 0
     running: dict[subprocess.Popen[bytes], Path] = {}
     logs: list[Path] = []
     problems: list[str] = []
     while True:
         left = until - time.monotonic()
-        while len(running) < processes and left > 0:
+        while len(running) + finished < processes and left > 0:
             log = folder / f"log-{started}"
-            argv = [
-                "--worker",
-                str(log),
-                "--root",
-                str(root),
-                "--seconds",
-                str(left),
-                "--seed",
-                str(seed * 1000 + started),
-            ]
+            argv = ["--worker", str(log), "--root", str(root), "--seed", str(seed * 1000 + started)]
+            argv += ["--seconds", str(left), "--operations", str(operations)]
             running[subprocess.Popen([sys.executable, "-m", "tests.store.stress", *argv], cwd=HERE)] = log
             logs.append(log)
             started += 1
         if not running:
             break
         time.sleep(0.05)
-        if kills and left > 0 and chance.random() < 0.05:
+        if kills and running and chance.random() < 0.05:
             chance.choice([*running]).send_signal(signal.SIGKILL)
         for process in [process for process in running if process.poll() is not None]:
             log = running.pop(process)
+            finished += process.returncode == 0
             if process.returncode not in {0, -signal.SIGKILL}:
                 problems.append(f"{log.name} ended with {process.returncode}")
     done = [one for log in logs if log.exists() for one in read_log(log)]
@@ -201,6 +200,7 @@ def _counts(done: list[Done]) -> dict[str, int]:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--operations", type=int, default=0)
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--kills", action="store_true")
@@ -210,13 +210,14 @@ def main() -> int:
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10_000)
     if options.worker:
         builds = [build(options.worker.parent / f"{options.worker.name}.builds", n) for n in range(1, LOCKS + 1)]
-        Worker(options.root, builds, options.worker, seed).run(options.seconds)
+        Worker(options.root, builds, options.worker, seed).run(options.seconds, options.operations)
         return 0
     fast = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="efsprov-stress-", dir=options.root or fast) as folder:
         problems, counts = run(
             Path(folder) / "root",
             seconds=options.seconds,
+            operations=options.operations,
             processes=options.processes,
             seed=seed,
             kills=options.kills,

@@ -174,6 +174,14 @@ class TestActivating:
         with pytest.raises(ConflictError):
             refuse_foreign(channel, since, release=second, actions=ACTIVATIONS)
 
+    def test_of_a_sync_is_refused_when_the_release_was_marked_bad_meanwhile(self, three):
+        channel, first, _, third = three
+        since = read_state(channel)
+        mark(channel, "mark-bad", first, note="seen in production")
+        with pytest.raises(IntegrityError, match="is marked bad: seen in production"):
+            activate_published(channel, first, since=since)
+        assert read_current(channel) == third
+
 
 class TestRollingBack:
     def test_goes_to_the_one_before_and_again_to_the_one_before_that(self, three):
