@@ -8,7 +8,8 @@ in the way was removed before, so a file that is some release's too is never wri
 import errno
 import hashlib
 import os
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,13 +17,13 @@ from typing import Final
 from efsprov.core.errors import IntegrityError
 from efsprov.core.filelist import FileEntry
 from efsprov.store.cached_stat import cached_stat
-from efsprov.store.copy_folder import CopyFolder
+from efsprov.store.copy_folder import CopyFolder, look_in
 from efsprov.store.copy_pieces import PiecewiseCopy
 from efsprov.store.copy_plan import Task
 from efsprov.store.copy_tally import Tally
 from efsprov.store.fileops import FileOps
 from efsprov.store.links import LinkIndex
-from efsprov.store.oserrors import reported
+from efsprov.store.oserrors import reported, root_error
 from efsprov.store.work_queue import WorkQueue
 
 SMALL: Final = 1 << 18  # bytes that are read before the file is created, so that its folder is not kept waiting
@@ -74,23 +75,28 @@ class FileCopier:
     def read(self, folder: CopyFolder, task: Task) -> Source:
         """Open a source file and read it if it is small; raises ``IntegrityError`` when it is not what was checked."""
         entry = task.entry
-        try:
+        with self._reading(entry):
             fd = os.open(task.name, _SOURCE, dir_fd=folder.source)
-        except OSError as error:
-            if error.errno in _GONE:
-                raise _changed(self._source, entry) from error
-            raise
-        if entry.size > SMALL or task.do == "mend":
-            return Source(fd=fd)
-        try:
-            content = os.read(fd, entry.size + 1)  # one more than there should be: no fstat is needed
-            while len(content) <= entry.size and (more := os.read(fd, entry.size + 1 - len(content))):
-                content += more
-        finally:
-            os.close(fd)
+            if entry.size > SMALL or task.do == "mend":
+                return Source(fd=fd)
+            try:
+                content = os.read(fd, entry.size + 1)  # one more than there should be: no fstat is needed
+                while len(content) <= entry.size and (more := os.read(fd, entry.size + 1 - len(content))):
+                    content += more
+            finally:
+                os.close(fd)
         if len(content) != entry.size or hashlib.sha256(content).hexdigest() != entry.sha256:
             raise _changed(self._source, entry)
         return Source(content)
+
+    @contextmanager
+    def _reading(self, entry: FileEntry) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _GONE:
+                raise _changed(self._source, entry) from error
+            raise root_error(error, "Reading", self._source / entry.path) from error
 
     def can_link(self, folder: CopyFolder, task: Task) -> bool:
         """Tell whether the release that has the file still has it as its file list says."""
@@ -108,7 +114,7 @@ class FileCopier:
         try:
             self._ops.link(name, name, src_dir_fd=fd, dst_dir_fd=folder.staging)
         except OSError as error:
-            if not self._is_linked(name, fd, folder.staging):
+            if not _is_same_file(name, fd, folder.staging):
                 if error.errno in _NO_LINK:
                     return False
                 raise  # else it was made, and the reply was lost
@@ -118,13 +124,6 @@ class FileCopier:
             return False
         self._tally.linked(task.entry)
         return True
-
-    @staticmethod
-    def _is_linked(name: str, source: int, staging: int) -> bool:
-        with suppress(OSError):
-            there, made = (os.stat(name, dir_fd=fd, follow_symlinks=False) for fd in (source, staging))
-            return os.path.samestat(there, made)
-        return False
 
     def create(self, folder: CopyFolder, task: Task) -> int:
         """Open the file in staging, and return its descriptor."""
@@ -174,7 +173,8 @@ class FileCopier:
             queue=self._queue,
             tally=self._tally,
         )
-        found = copy.run()
+        with self._reading(task.entry):
+            found = copy.run()
         if found is None:
             return False
         if found != task.entry.sha256:
@@ -186,6 +186,13 @@ class FileCopier:
     def reported(self, entry: FileEntry) -> AbstractContextManager[None]:
         """Name ``entry`` in what the file system refuses."""
         return reported("Copying", self._staging / entry.path)
+
+
+def _is_same_file(name: str, one: int, other: int) -> bool:
+    with suppress(OSError):  # a release that is being pruned cannot be asked any more
+        found = [look_in(folder, name) for folder in (one, other)]
+        return found[0] is not None and found[1] is not None and os.path.samestat(found[0], found[1])
+    return False
 
 
 def _changed(source: Path, entry: FileEntry) -> IntegrityError:

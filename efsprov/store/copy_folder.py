@@ -16,6 +16,17 @@ _HELD: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _WORTH_A_LISTING: Final = 3  # a listing is two round trips, and each name that it brings spares one
 
 
+def look_in(folder: int, name: str) -> os.stat_result | None:
+    """Ask the server what lies under ``name``, as ``lookup.look`` does; for calls whose reply may have been lost."""
+    fd = os.open(".", _LISTED, dir_fd=folder)
+    try:
+        return os.stat(name, dir_fd=fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    finally:
+        os.close(fd)
+
+
 class FolderBudget:
     """How many folders may be held open before their turn comes."""
 

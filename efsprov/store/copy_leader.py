@@ -2,12 +2,12 @@
 
 import os
 import stat
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from efsprov.store.copy_file import SMALL, FileCopier, Source
+from efsprov.store.copy_folder import look_in
 from efsprov.store.copy_plan import Task
 from efsprov.store.fileops import FileOps
 from efsprov.store.oserrors import reported
@@ -91,7 +91,8 @@ class _MakeFolder:
             try:
                 ops.mkdir(self.name, 0o755, dir_fd=fd)
             except OSError:
-                if not _is_folder(self.name, fd):
+                there = look_in(fd, self.name)
+                if there is None or not stat.S_ISDIR(there.st_mode):
                     raise  # else it was made, and the reply was lost
             if self.leader.copier.umask & 0o755:
                 _open_to_all(ops, self.name, fd)
@@ -131,12 +132,6 @@ class _PlaceFile:
     def drop(self) -> None:
         if self.source is not None:
             self.source.close()
-
-
-def _is_folder(name: str, parent: int) -> bool:
-    with suppress(OSError):
-        return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
-    return False
 
 
 def _open_to_all(ops: FileOps, name: str, parent: int) -> None:

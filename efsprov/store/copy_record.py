@@ -12,14 +12,15 @@ record is written anew without it.
 """
 
 import os
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from efsprov.core import filelist
-from efsprov.core.errors import IntegrityError
 from efsprov.core.filelist import FileEntry
 from efsprov.store.fileops import FileOps
+from efsprov.store.lookup import look
 
 _SUFFIX: Final = ".copied"
 _LASTING: Final = "lasting"
@@ -63,30 +64,27 @@ class CopyRecord:
     def keep(self, kept: Iterable[FileEntry]) -> None:
         """Forget all but ``kept``, in one step; to be called before any other file is replaced."""
         self.trusted = frozenset(kept)
-        content = self._header() + filelist.dump(self.trusted).encode("utf-8", "surrogateescape")
+        content = f"# {self._scope}\n".encode() + _lines(self.trusted)
         beside = f"{self._path}.new"
         self._fd = self._ops.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         self._append(content)
         try:
             self._ops.rename(beside, str(self._path))
         except OSError:
-            if os.path.exists(beside):  # else it happened, and only the reply was lost
+            if look(Path(beside)) is not None:  # else it happened, and only the reply was lost
                 raise
 
     def note(self, finished: Iterable[FileEntry]) -> None:
         """Add files that are whole, closed and named."""
-        lines = filelist.dump(finished)
+        lines = _lines(finished)
         if lines:
-            self._append(lines.encode("utf-8", "surrogateescape"))
+            self._append(lines)
 
     def close(self) -> None:
         """Close the record; it stays for the next copy."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             self._ops.close(fd)
-
-    def _header(self) -> bytes:
-        return f"# {self._scope}\n".encode()
 
     def _append(self, content: bytes) -> None:
         view = memoryview(content)
@@ -97,24 +95,34 @@ class CopyRecord:
 
     def _read(self) -> frozenset[FileEntry]:
         try:
-            text = self._path.read_bytes().decode("utf-8", "surrogateescape")
+            header, *lines = self._path.read_bytes().split(b"\n")[:-1] or [b""]
         except FileNotFoundError:
             return frozenset()
-        believed, noted = False, {}
-        for line in text.split("\n")[:-1]:  # what follows the last newline was cut off
-            if line.startswith("# "):
-                believed = line[2:] in {_LASTING, self._scope}
-                continue
-            try:
-                (entry,) = filelist.parse(line, where=str(self._path))
-            except IntegrityError:
-                continue  # torn in the middle by a crash: one note less
-            noted[entry.path] = entry if believed else None
-        return frozenset(entry for entry in noted.values() if entry is not None)
+        if header.decode("ascii", "replace") not in {f"# {_LASTING}", f"# {self._scope}"}:
+            return frozenset()
+        noted = {}
+        for line in lines:
+            checksum, _, text = line.partition(b" ")
+            if checksum == _checksum(text):  # else it was torn by a crash: one note less
+                (entry,) = filelist.parse(text.decode("utf-8", "surrogateescape"), where=str(self._path))
+                noted[entry.path] = entry
+        return frozenset(noted.values())
+
+
+def _lines(entries: Iterable[FileEntry]) -> bytes:
+    lines = filelist.dump(entries).encode("utf-8", "surrogateescape").split(b"\n")[:-1]
+    return b"".join(b"%s %s\n" % (_checksum(line), line) for line in lines)
+
+
+def _checksum(line: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(line)
 
 
 def forget(staging: Path, *, ops: FileOps) -> None:
     """Remove the notes about ``staging``: it was published, or is gone."""
     path = record_path(staging)
-    if path.exists():
+    try:
         ops.unlink(str(path))
+    except OSError:
+        if look(path) is not None:
+            raise

@@ -10,6 +10,7 @@ from typing import Final
 
 from efsprov.store.copy_plan import Found
 from efsprov.store.fileops import FileOps
+from efsprov.store.lookup import look
 
 _THREADS: Final = 32  # each listing and each removal is a round trip: they overlap
 
@@ -43,7 +44,7 @@ def _take_away(call: Callable[[str], None], path: Path) -> None:
     try:
         call(str(path))
     except OSError:
-        if os.path.lexists(path):
+        if look(path) is not None:
             raise
 
 

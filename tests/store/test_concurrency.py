@@ -1,0 +1,72 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from efsprov.store.concurrency import Concurrency
+
+
+def run(control, throughput, steps, noise=0.0, seed=0):
+    """Feed a controller what a server with this throughput by limit would give; return the limits that it chose."""
+    chance = random.Random(seed)
+    limits = []
+    for _ in range(steps):
+        rate = throughput(control.limit) * chance.uniform(1 - noise, 1 + noise)
+        limits.append(control.observe(rate))
+    return limits
+
+
+def knee(at, decline=0.0):
+    """Throughput grows with the limit up to ``at``, then stays or declines."""
+    return lambda limit: 100.0 * limit if limit <= at else 100.0 * at * (1 - decline * (limit - at) / at)
+
+
+@pytest.mark.parametrize("at", [8, 16, 20, 32, 40, 64, 200])
+@pytest.mark.parametrize("seed", range(5))
+def test_finds_the_knee_within_a_factor_under_noise(at, seed):
+    control = Concurrency(limit=16, low=4, high=64)
+    best = knee(at)(min(at, 64))
+    limits = run(control, knee(at), 200, noise=0.05, seed=seed)
+    reached = [knee(at)(limit) for limit in limits[8:]]
+    assert sum(reached) / len(reached) > 0.75 * best
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_steps_back_where_more_is_worse(seed):
+    control = Concurrency(limit=16, low=4, high=64)
+    limits = run(control, knee(16, decline=0.3), 200, noise=0.03, seed=seed)
+    assert max(limits[8:]) <= 32
+
+
+def test_follows_a_knee_that_moves():
+    control = Concurrency(limit=16, low=4, high=64)
+    run(control, knee(16), 60)
+    limits = run(control, knee(64), 300)
+    assert limits[-1] >= 40
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_alone_does_not_make_it_drift_to_the_floor(seed):
+    control = Concurrency(limit=16, low=4, high=64)
+    limits = run(control, knee(24), 600, noise=0.6, seed=seed)
+    assert sum(limits) / len(limits) > 8
+
+
+def test_starving_shows_nothing():
+    control = Concurrency(limit=16, low=4, high=64)
+    run(control, knee(32), 30)
+    assert [control.observe(1.0, starved=True) for _ in range(50)] == [32] * 50
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1e6), st.booleans()), max_size=200),
+    st.integers(1, 64),
+    st.integers(1, 64),
+    st.integers(1, 64),
+)
+def test_stays_within_its_bounds(observations, low, start, high):
+    low, start, high = sorted((low, start, high))
+    control = Concurrency(limit=start, low=low, high=high)
+    for rate, starved in observations:
+        assert low <= control.observe(rate, starved=starved) <= high
