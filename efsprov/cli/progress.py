@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from efsprov.cli.console import duration, err, size
 from efsprov.core.events import Emit, Event, Step
@@ -34,7 +34,7 @@ def shown_progress() -> Iterator[Emit]:
         yield _Lines()
         return
     columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description:<21}"), BarColumn(bar_width=24))
-    with Progress(*columns, TextColumn("{task.fields[figures]}"), TimeRemainingColumn(), console=err) as progress:
+    with Progress(*columns, TextColumn("{task.fields[figures]}"), console=err) as progress:
         yield _Bars(progress)
 
 
@@ -92,6 +92,8 @@ class _Rate:
             text = f"{done}, {size(event.done / elapsed)}/s"
         else:
             text = f"{event.done} of {event.total} files" if event.total else f"{event.done} files"
+        if event.done and event.total > event.done:
+            text += f", {duration(elapsed * (event.total - event.done) / event.done)} left"
         return f"{text} {event.message}".rstrip()
 
 
