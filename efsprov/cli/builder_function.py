@@ -21,26 +21,46 @@ from efsprov.emit.archive import MAX_UNZIPPED
 from efsprov.pipeline.installer_settings import installer_settings
 
 _Function = Annotated[
-    str, typer.Option("--function", envvar="EFSPROV_BUILDER_FUNCTION", metavar="NAME", help="The builder function's name.")
+    str,
+    typer.Option("--function", envvar="EFSPROV_BUILDER_FUNCTION", metavar="NAME", help="The builder function's name."),
 ]
-_Region = Annotated[str | None, typer.Option("--region", metavar="REGION", help="The AWS region (default: the environment's).")]
+_Region = Annotated[
+    str | None, typer.Option("--region", metavar="REGION", help="The AWS region (default: the environment's).")
+]
 _Role = Annotated[str, typer.Option("--role", metavar="ARN", help="The function's role.")]
 _AccessPoint = Annotated[str, typer.Option("--access-point", metavar="ARN", help="The file system's access point.")]
-_MountPath = Annotated[str, typer.Option("--mount-path", metavar="PATH", help="Where the function sees the file system.")]
-_Subnets = Annotated[list[str], typer.Option("--subnet", metavar="ID", help="A subnet with a way to the internet; may be repeated.")]
-_Groups = Annotated[list[str], typer.Option("--security-group", metavar="ID", help="The function's security group; may be repeated.")]
-_Runtime = Annotated[str, typer.Option("--runtime", metavar="NAME", help="The runtime that it builds for: python3.11 or newer.")]
+_MountPath = Annotated[
+    str, typer.Option("--mount-path", metavar="PATH", help="Where the function sees the file system.")
+]
+_Subnets = Annotated[
+    list[str], typer.Option("--subnet", metavar="ID", help="A subnet with a way to the internet; may be repeated.")
+]
+_Groups = Annotated[
+    list[str], typer.Option("--security-group", metavar="ID", help="The function's security group; may be repeated.")
+]
+_Runtime = Annotated[
+    str, typer.Option("--runtime", metavar="NAME", help="The runtime that it builds for: python3.11 or newer.")
+]
 _Arch = Annotated[str, typer.Option("--arch", metavar="ARCH", help="The architecture that it builds for.")]
 _Memory = Annotated[int, typer.Option("--memory", metavar="MB", help="Memory; processors and network grow with it.")]
-_Tmp = Annotated[int, typer.Option("--tmp", metavar="MB", help="Room in /tmp: wheels and the installed tree lie there.")]
+_Tmp = Annotated[
+    int, typer.Option("--tmp", metavar="MB", help="Room in /tmp: wheels and the installed tree lie there.")
+]
 _Timeout = Annotated[int, typer.Option("--timeout", metavar="SECONDS", help="The longest invocation.")]
 _Variables = Annotated[
     list[str] | None,
-    typer.Option("--env", metavar="NAME=VALUE", help="A variable of the function: a proxy, an index's credentials; may be repeated."),
+    typer.Option(
+        "--env",
+        metavar="NAME=VALUE",
+        help="A variable of the function: a proxy, an index's credentials; may be repeated.",
+    ),
 ]
 _Plan = Annotated[bool, typer.Option("--plan", help="Say what would change, and change nothing.")]
 _Run = Annotated[str, typer.Option("--run", metavar="ID", help="The run's id, which `efsprov sync` prints.")]
-_Inside = Annotated[str, typer.Option("--inside", metavar="FOLDER", help="The root's folder on the file system, where it is not all of it.")]
+_Inside = Annotated[
+    str,
+    typer.Option("--inside", metavar="FOLDER", help="The root's folder on the file system, where it is not all of it."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -76,7 +96,7 @@ def deploy_function(
         raise UsageError(f"There is no architecture {arch!r} in Lambda.", hint="--arch takes x86_64 or arm64.")
     spec = BuilderSpec(
         name=function,
-        target=lambda_target(runtime, arch),  # type: ignore[arg-type]
+        target=lambda_target(runtime, arch),
         role=role,
         access_point=access_point,
         mount_path=mount_path,
@@ -88,11 +108,16 @@ def deploy_function(
         variables=tuple(_variable(text) for text in env or ()),
     )
     aws = open_session(region)
-    config = load_config(_config_file(context))
+    config = load_config(context.find_root().params.get("config"))
     package = make_package(spec.target, installer_settings(config.installer, os.environ, folder=Path.cwd()))
     done = plan_deploy(aws, spec, package)[0] if plan else deploy(aws, spec, package)
     if as_json:
-        sizes = {"size": len(package.archive), "unzipped": package.unzipped, "limit": MAX_UNZIPPED, "sha256": package.sha256}
+        sizes = {
+            "size": len(package.archive),
+            "unzipped": package.unzipped,
+            "limit": MAX_UNZIPPED,
+            "sha256": package.sha256,
+        }
         shown = {"function": done.function, "action": done.action, "code": done.code, "changes": dict(done.changes)}
         print_json({"done": not plan, "deployment": shown, "package": sizes})
         return
@@ -103,7 +128,9 @@ def deploy_function(
         print_table(changes)
     out.print(f"The package: {size(len(package.archive))}, {size(package.unzipped)} unzipped of {size(MAX_UNZIPPED)}.")
     words = {"create": "is made", "update": "is up to date now", "nothing": "was up to date"}
-    out.print(f"Nothing was changed; to do: {done.action}." if plan else f"[green]✓[/] {done.function} {words[done.action]}.")
+    out.print(
+        f"Nothing was changed; to do: {done.action}." if plan else f"[green]✓[/] {done.function} {words[done.action]}."
+    )
 
 
 def remove_function(function: _Function, region: _Region = None, *, as_json: Json = False) -> None:
@@ -115,7 +142,9 @@ def remove_function(function: _Function, region: _Region = None, *, as_json: Jso
         out.print(f"[green]✓[/] {function} is deleted.")
 
 
-def follow(function: _Function, run: _Run, inside: _Inside = "", region: _Region = None, *, as_json: Json = False) -> None:
+def follow(
+    function: _Function, run: _Run, inside: _Inside = "", region: _Region = None, *, as_json: Json = False
+) -> None:
     """Go on with a run whose sync was interrupted, to its end, and show how it ended."""
     aws = open_session(region)
     with shown_progress() as emit:
@@ -123,7 +152,10 @@ def follow(function: _Function, run: _Run, inside: _Inside = "", region: _Region
     if as_json:
         print_json({"result": result.model_dump(mode="json")})
     else:
-        out.print(f"[green]✓[/] {result.outcome}: release {result.release}" + (", which is current." if result.activated else "."))
+        out.print(
+            f"[green]✓[/] {result.outcome}: release {result.release}"
+            + (", which is current." if result.activated else ".")
+        )
 
 
 def _variable(text: str) -> tuple[str, str]:
@@ -131,10 +163,3 @@ def _variable(text: str) -> tuple[str, str]:
     if not equals or not name:
         raise UsageError(f"{text!r} is no variable.", hint="--env NAME=VALUE")
     return name, value
-
-
-def _config_file(context: typer.Context) -> Path | None:
-    while context.parent is not None:
-        context = context.parent
-    found: Path | None = context.params.get("config")
-    return found

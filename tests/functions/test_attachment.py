@@ -46,7 +46,7 @@ def test_what_is_as_it_should_be_is_left_alone(function):
     in_vpc=st.booleans(),
     others=st.lists(st.sampled_from(["tensorflow", "torch", "a,b"]), max_size=3),
 )
-def test_detach_gives_back_what_was_there(function, variables, layers, mounted, in_vpc, others):
+def test_detach_gives_back_what_was_there(function, *, variables, layers, mounted, in_vpc, others):
     vpc = {} if in_vpc or mounted else {"subnets": (), "groups": ()}
     if OLDER in layers and LAYER in layers:
         layers.remove(OLDER)
