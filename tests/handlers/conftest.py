@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.framework_root import FrameworkRoot, framework_roots, tensorflow_root, torch_root
+from tests.handlers.aws import boto3_mount, fake_aws, requests_path
 from tests.handlers.serving import _own_cache, deploy, onnx_root, safetensors_root, tflite_root
 from tests.lambda_runtime import Bind, Function, Runtime
 from tests.lambda_runtime.fixtures import bootstrap_layer, lambda_runtime
@@ -13,10 +14,13 @@ from tests.lambda_runtime.fixtures import bootstrap_layer, lambda_runtime
 __all__ = [
     "_own_cache",
     "bootstrap_layer",
+    "boto3_mount",
     "deploy",
+    "fake_aws",
     "framework_roots",
     "lambda_runtime",
     "onnx_root",
+    "requests_path",
     "safetensors_root",
     "tensorflow_root",
     "tflite_root",
