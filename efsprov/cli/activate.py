@@ -1,6 +1,5 @@
 """`efsprov activate`: make a release current."""
 
-
 import typer
 
 from efsprov.cli.console import out, print_json

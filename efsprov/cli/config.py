@@ -8,6 +8,8 @@ from typing import Any, Literal
 import typer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from efsprov.builders.ec2.settings import Ec2Settings
+from efsprov.builders.ssh_settings import SshSettings
 from efsprov.core.channel_name import check_channel_name
 from efsprov.core.errors import UsageError
 from efsprov.models.policy import read_trust
@@ -66,6 +68,8 @@ class Config(_Section):
     channels: dict[str, ChannelSection] = Field(default_factory=dict)
     prune: PruneSection = PruneSection()
     models: ModelsSection = ModelsSection()
+    ssh: SshSettings = SshSettings()
+    ec2: Ec2Settings = Ec2Settings()
 
 
 def find_config(named: Path | None) -> Path | None:

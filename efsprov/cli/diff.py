@@ -34,7 +34,8 @@ def diff(
     difference = compare(*(read_manifest(chosen, release) for release in ids))
     if as_json:
         print_json(
-            difference.model_dump(mode="json") | {"changes": [{"what": c.what, **c.model_dump()} for c in difference.changes]}
+            difference.model_dump(mode="json")
+            | {"changes": [{"what": c.what, **c.model_dump()} for c in difference.changes]}
         )
         return
     out.print(f"[bold]{difference.before}[/] -> [bold]{difference.after}[/]")

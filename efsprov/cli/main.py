@@ -40,7 +40,25 @@ app = typer.Typer(
     help="Full TensorFlow, PyTorch and models for AWS Lambda, from EFS: built, proven, swapped atomically, rolled back.",
 )
 
-_VERBS = (sync, plan, listing, history, show, diff, activate, rollback, verify, prune, mark, init, model, layer, attach, builder_function, doctor)
+_VERBS = (
+    sync,
+    plan,
+    listing,
+    history,
+    show,
+    diff,
+    activate,
+    rollback,
+    verify,
+    prune,
+    mark,
+    init,
+    model,
+    layer,
+    attach,
+    builder_function,
+    doctor,
+)
 for _verb in _VERBS:
     _verb.register(app)
 

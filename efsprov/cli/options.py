@@ -14,30 +14,45 @@ def _print_version(*, wanted: bool) -> None:
 
 
 Version = Annotated[
-    bool, typer.Option("--version", callback=lambda wanted: _print_version(wanted=wanted), is_eager=True, help="Print the version.")
+    bool,
+    typer.Option(
+        "--version", callback=lambda wanted: _print_version(wanted=wanted), is_eager=True, help="Print the version."
+    ),
 ]
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", envvar="EFSPROV_CONFIG", metavar="FILE", help="Settings (default: efsprov.toml here or above)."),
+    typer.Option(
+        "--config", envvar="EFSPROV_CONFIG", metavar="FILE", help="Settings (default: efsprov.toml here or above)."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for machines.")]
 RootDirectory = Annotated[
     Path,
-    typer.Option("--root", envvar="EFSPROV_ROOT", metavar="DIR", help="Where the file system is mounted.", show_default=False),
+    typer.Option(
+        "--root", envvar="EFSPROV_ROOT", metavar="DIR", help="Where the file system is mounted.", show_default=False
+    ),
 ]
 ChannelName = Annotated[
     str | None,
-    typer.Option("--channel", envvar="EFSPROV_CHANNEL", metavar="NAME", help="The channel (default: the only one there is)."),
+    typer.Option(
+        "--channel", envvar="EFSPROV_CHANNEL", metavar="NAME", help="The channel (default: the only one there is)."
+    ),
 ]
 Runtime = Annotated[
     str | None,
-    typer.Option("--runtime", envvar="EFSPROV_RUNTIME", metavar="NAME", help="The channel's runtime, where it has several."),
+    typer.Option(
+        "--runtime", envvar="EFSPROV_RUNTIME", metavar="NAME", help="The channel's runtime, where it has several."
+    ),
 ]
 Arch = Annotated[
     str | None,
-    typer.Option("--arch", envvar="EFSPROV_ARCH", metavar="ARCH", help="The channel's architecture, where it has several."),
+    typer.Option(
+        "--arch", envvar="EFSPROV_ARCH", metavar="ARCH", help="The channel's architecture, where it has several."
+    ),
 ]
-ReleaseId = Annotated[str, typer.Argument(metavar="ID", help="A release's id, or enough of its end to be the only one.")]
+ReleaseId = Annotated[
+    str, typer.Argument(metavar="ID", help="A release's id, or enough of its end to be the only one.")
+]
 OptionalReleaseId = Annotated[
     str | None, typer.Argument(metavar="[ID]", help="A release's id, or enough of its end to be the only one.")
 ]

@@ -5,6 +5,23 @@ from rich.markup import escape
 
 from efsprov.cli.console import out, print_json, print_table, size, table
 from efsprov.cli.diff import print_changes
+from efsprov.cli.machines import (
+    AccessPoint,
+    ConnectBy,
+    FileSystem,
+    Host,
+    HostKey,
+    Identity,
+    InstanceProfile,
+    InstanceTypes,
+    KeepOnFailure,
+    MachineFlags,
+    Minutes,
+    Region,
+    Spot,
+    Subnets,
+    ec2_builder,
+)
 from efsprov.cli.options import Json
 from efsprov.cli.progress import shown_progress
 from efsprov.cli.sync import ways_out
@@ -24,7 +41,7 @@ from efsprov.cli.wish import (
     read_wish,
 )
 from efsprov.core.plan import Plan
-from efsprov.pipeline.planning import make_plan
+from efsprov.pipeline.planning import make_plan, settings_of
 
 
 def register(app: typer.Typer) -> None:
@@ -44,9 +61,22 @@ def plan(
     imports: Imports = None,
     slim: SlimRules = None,
     installer: Installer = "uv",
+    host: Host = None,
+    host_key: HostKey = None,
+    identity: Identity = None,
+    region: Region = None,
+    file_system: FileSystem = None,
+    access_point: AccessPoint = None,
+    instance_profile: InstanceProfile = None,
+    instance_types: InstanceTypes = None,
+    subnets: Subnets = None,
+    connect: ConnectBy = None,
+    minutes: Minutes = None,
     *,
     cuda: Cuda = False,
     allow_sdists: AllowSdists = False,
+    spot: Spot = None,
+    keep_on_failure: KeepOnFailure = None,
     as_json: Json = False,
 ) -> None:
     """Show what `sync` with the same options would do: which wheels, for which runtime, what changes. Changes nothing."""
@@ -65,8 +95,27 @@ def plan(
         cuda=cuda,
         allow_sdists=allow_sdists,
     )
+    flags = MachineFlags(
+        host=host,
+        host_key=host_key,
+        identity=identity,
+        region=region,
+        file_system=file_system,
+        access_point=access_point,
+        instance_profile=instance_profile,
+        instance_types=instance_types,
+        subnets=subnets,
+        spot=spot,
+        connect=connect,
+        keep_on_failure=keep_on_failure,
+        minutes=minutes,
+    )
     with shown_progress() as emit:
-        made, _ = make_plan(wish, emit=emit, ask_sizes=True)
+        made, request = make_plan(wish, emit=emit, ask_sizes=True)
+        if builder == "ec2":
+            made = made.model_copy(
+                update={"notes": (*made.notes, *ec2_builder(context, flags, settings_of(wish)).look(request))}
+            )
     if as_json:
         print_json(made)
     else:
@@ -77,7 +126,13 @@ def _print_plan(made: Plan) -> None:
     out.print(f"[bold]{made.channel}[/] ({made.target}) in {made.root}, builder: {made.builder}")
     shown = table("", "package", "version", "download", "wheel", numbers=("download",))
     for wheel in made.wheels:
-        shown.add_row("*" if wheel.requested else "", wheel.name, wheel.version, size(wheel.size) if wheel.size else "?", wheel.wheel)
+        shown.add_row(
+            "*" if wheel.requested else "",
+            wheel.name,
+            wheel.version,
+            size(wheel.size) if wheel.size else "?",
+            wheel.wheel,
+        )
     print_table(shown)
     download = f", {size(made.download_bytes)} to download at most" if made.download_bytes else ""
     out.print(f"{len(made.wheels)} wheels{download}. All fit {made.target}.")

@@ -33,7 +33,11 @@ def shown_progress() -> Iterator[Emit]:
     if not err.is_terminal:
         yield _Lines()
         return
-    columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description:<21}"), BarColumn(bar_width=24))
+    columns = (
+        SpinnerColumn(finished_text="[green]✓[/]"),
+        TextColumn("{task.description:<21}"),
+        BarColumn(bar_width=24),
+    )
     with Progress(*columns, TextColumn("{task.fields[figures]}"), console=err) as progress:
         yield _Bars(progress)
 

@@ -8,7 +8,13 @@ from efsprov.store.layout import Channel, Kind, Root
 
 
 def select_channel(
-    root: Path, name: str | None, runtime: str | None = None, arch: str | None = None, *, kind: Kind = "deps", writing: bool = False
+    root: Path,
+    name: str | None,
+    runtime: str | None = None,
+    arch: str | None = None,
+    *,
+    kind: Kind = "deps",
+    writing: bool = False,
 ) -> Channel:
     """Return the one channel that name, runtime and architecture leave; raises where that is none or several."""
     opened = Root.open(root, writing=writing)
@@ -37,7 +43,9 @@ def select_release(channel: Channel, state: State, text: str) -> str:
     if text in {"current", "previous"}:
         named = state.current if text == "current" else state.previous
         if named is None:
-            raise NotFoundError(f"{channel.label} has no {text} release.", hint="`efsprov list` shows the releases that there are.")
+            raise NotFoundError(
+                f"{channel.label} has no {text} release.", hint="`efsprov list` shows the releases that there are."
+            )
         return named
     known = [release.id for release in state.live]
     if text in known:

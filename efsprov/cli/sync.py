@@ -7,6 +7,22 @@ import typer
 from efsprov.cli.builder import choose_builder
 from efsprov.cli.channel_source import BuilderFunction
 from efsprov.cli.console import duration, out, print_json, size
+from efsprov.cli.machines import (
+    AccessPoint,
+    ConnectBy,
+    FileSystem,
+    Host,
+    HostKey,
+    Identity,
+    InstanceProfile,
+    InstanceTypes,
+    KeepOnFailure,
+    MachineFlags,
+    Minutes,
+    Region,
+    Spot,
+    Subnets,
+)
 from efsprov.cli.options import Json
 from efsprov.cli.progress import shown_progress
 from efsprov.cli.wish import (
@@ -51,11 +67,24 @@ def sync(
     slim: SlimRules = None,
     installer: Installer = "uv",
     builder_function: BuilderFunction = None,
+    host: Host = None,
+    host_key: HostKey = None,
+    identity: Identity = None,
+    region: Region = None,
+    file_system: FileSystem = None,
+    access_point: AccessPoint = None,
+    instance_profile: InstanceProfile = None,
+    instance_types: InstanceTypes = None,
+    subnets: Subnets = None,
+    connect: ConnectBy = None,
+    minutes: Minutes = None,
     *,
     cuda: Cuda = False,
     allow_sdists: AllowSdists = False,
     no_activate: _NoActivate = False,
     no_wait: _NoWait = False,
+    spot: Spot = None,
+    keep_on_failure: KeepOnFailure = None,
     as_json: Json = False,
 ) -> None:
     """Install a framework into a new release, prove that it imports, and make it current in one atomic step."""
@@ -76,10 +105,27 @@ def sync(
         activate=not no_activate,
         wait=not no_wait,
     )
+    flags = MachineFlags(
+        host=host,
+        host_key=host_key,
+        identity=identity,
+        region=region,
+        file_system=file_system,
+        access_point=access_point,
+        instance_profile=instance_profile,
+        instance_types=instance_types,
+        subnets=subnets,
+        spot=spot,
+        connect=connect,
+        keep_on_failure=keep_on_failure,
+        minutes=minutes,
+    )
     with shown_progress() as emit:
         plan, request = make_plan(wish, emit=emit)
         refuse_without_consent(plan)
-        result = choose_builder(builder, settings_of(wish), function=builder_function).run(request, emit)
+        result = choose_builder(
+            builder, settings_of(wish), context=context, flags=flags, function=builder_function
+        ).run(request, emit)
     if as_json:
         print_json({"plan": plan.model_dump(mode="json"), "result": result.model_dump(mode="json")})
     else:
@@ -108,7 +154,9 @@ def _report(plan: Plan, result: BuildResult) -> None:
     if result.outcome == "unchanged":
         out.print(f"[green]✓[/] {label}: nothing to do. The current release {result.release} has the same lock.")
     elif result.outcome == "reactivated":
-        out.print(f"[green]✓[/] {label}: release {result.release} has the same lock; it is current again (was {result.before}).")
+        out.print(
+            f"[green]✓[/] {label}: release {result.release} has the same lock; it is current again (was {result.before})."
+        )
     else:
         figures = result.figures
         linked = f", {size(figures.linked_bytes)} of it linked" if figures.linked_bytes else ""
@@ -117,7 +165,9 @@ def _report(plan: Plan, result: BuildResult) -> None:
             f"[green]✓[/] {label}: release [bold]{result.release}[/], {size(figures.bytes)} in {figures.files} files{linked}, {took}."
         )
         if result.activated:
-            out.print("  It is current" + (f" (was {result.before}; back with `efsprov rollback`)." if result.before else "."))
+            out.print(
+                "  It is current" + (f" (was {result.before}; back with `efsprov rollback`)." if result.before else ".")
+            )
         else:
             out.print(f"  It is not current: efsprov activate {result.release}")
     if result.activated:

@@ -11,16 +11,23 @@ from efsprov.core.errors import UsageError
 from efsprov.pipeline.planning import Wish, name_of
 
 WritableRoot = Annotated[
-    Path, typer.Option("--root", envvar="EFSPROV_ROOT", metavar="DIR", help="Where the file system is mounted on the builder.")
+    Path,
+    typer.Option(
+        "--root", envvar="EFSPROV_ROOT", metavar="DIR", help="Where the file system is mounted on the builder."
+    ),
 ]
 Framework = Annotated[
-    str | None, typer.Option("--framework", "-f", metavar="REQUIREMENT", help="What to install: 'tensorflow==2.15', 'torch'.")
+    str | None,
+    typer.Option("--framework", "-f", metavar="REQUIREMENT", help="What to install: 'tensorflow==2.15', 'torch'."),
 ]
 RequirementFiles = Annotated[
     list[Path] | None, typer.Option("--requirements", "-r", metavar="FILE", help="A requirement file; may be repeated.")
 ]
 NewChannel = Annotated[
-    str | None, typer.Option("--channel", envvar="EFSPROV_CHANNEL", metavar="NAME", help="The channel (default: the framework's name).")
+    str | None,
+    typer.Option(
+        "--channel", envvar="EFSPROV_CHANNEL", metavar="NAME", help="The channel (default: the framework's name)."
+    ),
 ]
 TargetRuntime = Annotated[
     str,
@@ -31,20 +38,30 @@ TargetRuntime = Annotated[
         help="'python3.11', ...; 'auto': the newest Lambda runtime for which every wheel exists; 'host': this machine's own.",
     ),
 ]
-Architecture = Annotated[str, typer.Option("--arch", envvar="EFSPROV_ARCH", metavar="ARCH", help="'x86_64' or 'arm64'.")]
+Architecture = Annotated[
+    str, typer.Option("--arch", envvar="EFSPROV_ARCH", metavar="ARCH", help="'x86_64' or 'arm64'.")
+]
 BuilderName = Annotated[
-    Literal["local", "ssh", "ec2", "lambda"], typer.Option("--builder", envvar="EFSPROV_BUILDER", help="Where the release is built.")
+    Literal["local", "ssh", "ec2", "lambda"],
+    typer.Option("--builder", envvar="EFSPROV_BUILDER", help="Where the release is built."),
 ]
 Imports = Annotated[
     list[str] | None,
-    typer.Option("--import", metavar="NAME", help="What the smoke test imports (default: what the requirements provide); may be repeated."),
+    typer.Option(
+        "--import",
+        metavar="NAME",
+        help="What the smoke test imports (default: what the requirements provide); may be repeated.",
+    ),
 ]
 SlimRules = Annotated[
-    list[str] | None, typer.Option("--slim", metavar="RULE", help="Leave out: headers, static, tests, stubs, debug; may be repeated.")
+    list[str] | None,
+    typer.Option("--slim", metavar="RULE", help="Leave out: headers, static, tests, stubs, debug; may be repeated."),
 ]
 Installer = Annotated[Literal["uv", "pip"], typer.Option("--installer", help="What installs the wheels.")]
 Cuda = Annotated[bool, typer.Option("--cuda", help="Take PyTorch with CUDA, which no Lambda function can use.")]
-AllowSdists = Annotated[bool, typer.Option("--allow-sdists", help="Build packages that have no wheel. Runs their code.")]
+AllowSdists = Annotated[
+    bool, typer.Option("--allow-sdists", help="Build packages that have no wheel. Runs their code.")
+]
 
 
 def read_wish(context: typer.Context, **options: Any) -> Wish:

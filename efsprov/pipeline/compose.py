@@ -87,7 +87,9 @@ def _smoke(
         result = smoke(site, python.path, imports)
         _refuse_changes(before, site, imports)
         step.outcome = f"import {', '.join(imports)}: {len(result.modules)} modules"
-    return result, Smoke(imports=imports, python=str(python), seconds=round(result.seconds, 3), modules=len(result.modules))
+    return result, Smoke(
+        imports=imports, python=str(python), seconds=round(result.seconds, 3), modules=len(result.modules)
+    )
 
 
 def _refuse_changes(before: Mapping[str, Fingerprint], site: Path, imports: tuple[str, ...]) -> None:

@@ -42,7 +42,9 @@ def place(
             check=lock.assert_held,
         )
         step.outcome = _outcome(report)
-    return Figures(files=report.files, bytes=report.bytes, linked_files=report.linked_files, linked_bytes=report.linked_bytes)
+    return Figures(
+        files=report.files, bytes=report.bytes, linked_files=report.linked_files, linked_bytes=report.linked_bytes
+    )
 
 
 def _move(channel: Channel, tree: Path, staging: Path) -> None:

@@ -62,7 +62,9 @@ def build(
 
 def find_same(channel: Channel, state: State, lock_digest: str) -> str | None:
     """Return the release that a build of this lock would only make again: the current one, or else the newest usable."""
-    candidates = sorted((r for r in state.live if r.bad is None), key=lambda r: (r.id == state.current, r.id), reverse=True)
+    candidates = sorted(
+        (r for r in state.live if r.bad is None), key=lambda r: (r.id == state.current, r.id), reverse=True
+    )
     for release in candidates:
         if not release.id.endswith(lock_digest[:8]):  # an id ends with its lock's digest: no need to open the others
             continue

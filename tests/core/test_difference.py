@@ -15,14 +15,19 @@ def manifest(release, size, *distributions):
         builder=Builder(kind="local", host="h", python="CPython 3.11.7", efsprov="0.1.0"),
         figures=Figures(bytes=size),
         distributions=tuple(
-            Distribution(name=n, version=v, wheel=f"{n}-{v}.whl", sha256=h * 64, installed_size=s) for n, v, h, s in distributions
+            Distribution(name=n, version=v, wheel=f"{n}-{v}.whl", sha256=h * 64, installed_size=s)
+            for n, v, h, s in distributions
         ),
     )
 
 
 def test_tells_added_removed_changed_and_rebuilt():
-    before = manifest("a", 100, ("gone", "1", "a", 10), ("same", "1", "b", 20), ("new", "1", "c", 30), ("rebuilt", "1", "d", 5))
-    after = manifest("b", 150, ("same", "1", "b", 20), ("new", "2", "e", 70), ("rebuilt", "1", "f", 5), ("extra", "3", "0", 9))
+    before = manifest(
+        "a", 100, ("gone", "1", "a", 10), ("same", "1", "b", 20), ("new", "1", "c", 30), ("rebuilt", "1", "d", 5)
+    )
+    after = manifest(
+        "b", 150, ("same", "1", "b", 20), ("new", "2", "e", 70), ("rebuilt", "1", "f", 5), ("extra", "3", "0", 9)
+    )
     difference = compare(before, after)
     assert {c.name: (c.what, c.before, c.after) for c in difference.changes} == {
         "extra": ("added", None, "3"),
