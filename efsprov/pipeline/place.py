@@ -1,6 +1,5 @@
 """Brings the composed tree into staging on the root: by a move where that is the same file system, else by a copy."""
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -28,7 +27,7 @@ def place(
     """
     channel, total = lock.channel, sum(entry.size for entry in files)
     with steps.step("copy") as step:
-        if os.stat(tree).st_dev == os.stat(channel.staging).st_dev:
+        if tree.stat().st_dev == channel.staging.stat().st_dev:
             _move(channel, tree, staging)
             step.outcome = f"moved {len(files)} files"
             return Figures(files=len(files), bytes=total)

@@ -56,7 +56,7 @@ def build(
             steps.note("publish", line)
         same = find_same(channel, prepared.state, request.lock_digest)
         if same is None:
-            return _build(lock, request, target, prepared.staging, prepared.state, steps, settings)
+            return _build(lock, request, target, prepared.staging, prepared.state, steps, settings=settings)
     return _use_existing(channel, same, request, steps)  # whom we waited for has just published it
 
 
@@ -110,6 +110,7 @@ def _build(
     staging: Path,
     since: State,
     steps: Steps,
+    *,
     settings: InstallerSettings | None,
 ) -> BuildResult:
     channel = lock.channel

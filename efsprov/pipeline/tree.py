@@ -46,7 +46,7 @@ def tidy(top: Path) -> None:
             wanted = 0o755 if mode & 0o111 else 0o644
             if mode != wanted and not os.path.islink(path):  # noqa: PTH114
                 os.chmod(path, wanted)  # noqa: PTH101
-        if not os.listdir(folder) and folder != str(top):
+        if folder != str(top) and not any(os.scandir(folder)):
             os.rmdir(folder)  # noqa: PTH106
 
 

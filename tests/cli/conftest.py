@@ -99,7 +99,7 @@ def snapshot(top: Path):
     for path in sorted(top.rglob("*")) if top.is_dir() and not top.is_symlink() else []:
         name = str(path.relative_to(top))
         if path.is_symlink():
-            found[name] = os.readlink(path)
+            found[name] = str(path.readlink())
         elif path.is_dir():
             found[name] = "folder"
         else:

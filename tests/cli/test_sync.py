@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ def import_tiny(efsprov, code="import efsprov.bootstrap, tiny; print(tiny.__vers
         **os.environ,
         "EFSPROV_ROOT": str(efsprov.root),
         "EFSPROV_CHANNEL": "tiny",
-        "PYTHONPATH": os.getcwd(),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
     }
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
