@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from efsprov.builders.failures import ConnectionFailure, is_lost
-from efsprov.builders.ssh import Completed, SshConnection, SshTarget
+from efsprov.builders.ssh import Completed, SshConnection
+from efsprov.builders.ssh_target import SshTarget
 from efsprov.core.errors import BuilderError
 from efsprov.core.retry import RECONNECT, Policy, Sleep, call
 

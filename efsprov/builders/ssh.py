@@ -6,7 +6,7 @@ import io
 import select
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -25,31 +25,13 @@ from paramiko.ssh_exception import (
 
 from efsprov.builders.failures import ConnectionFailure
 from efsprov.builders.proxy import Proxy
+from efsprov.builders.ssh_target import SshTarget
 from efsprov.core.errors import UsageError
 
 _CHUNK: Final = 1 << 16
 _STDERR_TAIL: Final = 32 << 10
 _STDOUT_LIMIT: Final = 1 << 20
 _SYSTEM_KNOWN_HOSTS: Final = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2", "/etc/ssh/ssh_known_hosts")
-
-
-@dataclass(frozen=True)
-class SshTarget:
-    """How to reach a host. ``host`` may be an alias of ~/.ssh/config, which counts with its proxies.
-
-    ``host_key`` pins the key ("ssh-ed25519 AAAA..."); without it known_hosts decides. ``private_key`` is OpenSSH's
-    text of a key that is on no disk; without it keys are those of the agent, of ``identity`` and of ~/.ssh.
-    """
-
-    host: str
-    user: str | None = None
-    port: int | None = None
-    host_key: str = ""
-    known_hosts: tuple[Path, ...] = ()
-    identity: Path | None = None
-    private_key: str = field(default="", repr=False)
-    proxy_command: str = ""
-    connect_seconds: int = 15
 
 
 @dataclass(frozen=True)

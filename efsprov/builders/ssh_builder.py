@@ -11,7 +11,7 @@ from efsprov.builders.host import Host
 from efsprov.builders.local_files import bring_local_files
 from efsprov.builders.remote import wire
 from efsprov.builders.remote.work import StartMessage
-from efsprov.builders.ssh import SshTarget
+from efsprov.builders.ssh_target import SshTarget
 from efsprov.core.build import BuildRequest, BuildResult
 from efsprov.core.errors import BuilderError
 from efsprov.core.events import Emit, Event

@@ -15,6 +15,7 @@ from efsprov.cli import (
     diff,
     doctor,
     history,
+    iac,
     init,
     layer,
     listing,
@@ -22,6 +23,7 @@ from efsprov.cli import (
     model,
     plan,
     prune,
+    reap,
     rollback,
     show,
     sync,
@@ -57,6 +59,8 @@ _VERBS = (
     layer,
     attach,
     builder_function,
+    iac,
+    reap,
     doctor,
 )
 for _verb in _VERBS:

@@ -19,7 +19,7 @@ _Regions = Annotated[
     typer.Option(
         "--region",
         metavar="REGION",
-        help="Where to look; may be repeated [default: yours, and where runs of this machine were].",
+        help="Where to look; may be repeated (default: yours, and where runs of this machine were).",
     ),
 ]
 _Profile = Annotated[

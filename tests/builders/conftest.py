@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from efsprov.builders.ssh import SshTarget
 from efsprov.builders.ssh_builder import SshBuilder
+from efsprov.builders.ssh_target import SshTarget
 from efsprov.core.build import BuildRequest
 from tests.builders.sshd import LocalSshd
 

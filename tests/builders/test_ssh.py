@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from efsprov.builders.failures import ConnectionFailure, is_lost
-from efsprov.builders.ssh import SshConnection, SshTarget
+from efsprov.builders.ssh import SshConnection
+from efsprov.builders.ssh_target import SshTarget
 from efsprov.core.errors import UsageError
 from tests.builders.sshd import generate_key
 

@@ -10,7 +10,8 @@ from efsprov.builders.ec2.launch import Launch
 from efsprov.builders.ec2.user_data import LEASE, REKEY, STATUS
 from efsprov.builders.failures import ConnectionFailure
 from efsprov.builders.host import Host
-from efsprov.builders.ssh import SshConnection, SshTarget
+from efsprov.builders.ssh import SshConnection
+from efsprov.builders.ssh_target import SshTarget
 from efsprov.core.errors import BuilderError, EfsprovError
 from efsprov.core.retry import wait_for
 

@@ -13,7 +13,7 @@ from efsprov.builders.ec2.clean_up import CleanUp, Leftover
 from efsprov.builders.ec2.launch import Launch, Patience
 from efsprov.builders.ec2.preflight import preflight
 from efsprov.builders.ec2.run_record import Process, RunRecord, expiry
-from efsprov.builders.ec2.settings import Ec2Settings
+from efsprov.builders.ec2.settings import Ec2Settings, check_root
 from efsprov.builders.ec2.steps import STEPS, Step
 from efsprov.builders.ec2.user_data import LEASE
 from efsprov.builders.host import Host
@@ -39,20 +39,22 @@ class Ec2Builder:
     steps: Sequence[Step] = STEPS
 
     def run(self, request: BuildRequest, emit: Emit) -> BuildResult:
-        """Build what is asked for; see ``Builder.run``. The root is the settings' folder on the file system."""
+        """Build what is asked for; see ``Builder.run``. The root is /mnt/efs, where the file system is mounted, or below."""
         began = time.monotonic()
 
         def tell(message: str) -> None:
             emit(Event(step="launch", state="progress", message=message))
 
+        settings, root = self.settings.complete(), check_root(request.root)
         emit(Event(step="launch", state="started", message="looking at the file system and its network"))
         aws = open_session(self.settings.region, self.settings.profile)
         target = Target.parse(request.target)
-        site = preflight(aws, self.settings, target)
+        site = preflight(aws, settings, target)
         launch = Launch(
             aws,
-            self.settings,
+            settings,
             target,
+            root,
             site,
             self._record(aws, request, site.identity.account),
             CleanUp(),
@@ -75,11 +77,24 @@ class Ec2Builder:
             )
         return result
 
+    def look(self, request: BuildRequest) -> tuple[str, ...]:
+        """Say where the builder would be launched, and how; changes nothing. Raises as ``preflight`` does."""
+        settings, root, target = self.settings.complete(), check_root(request.root), Target.parse(request.target)
+        aws = open_session(settings.region, settings.profile)
+        site = preflight(aws, settings, target)
+        way_in = site.way_in.block or site.way_in.group or "nobody"
+        launch = (
+            f"The builder would be a {'spot ' if settings.spot else ''}{site.candidates[0]} with {site.image.id}, "
+            f"{settings.file_system} at {root}, SSH open to {way_in}; powered off after {settings.minutes} minutes at most."
+        )
+        others = ", ".join(map(str, site.candidates[1:]))
+        return (launch, f"Without capacity there: {others}.") if others else (launch,)
+
     def _build(self, launch: Launch, request: BuildRequest, emit: Emit, began: float) -> BuildResult:
         for step in self.steps:
             launch.tell(step.title)
             step.run(launch)
-        there = request.model_copy(update={"root": self.settings.root, "builder": "ec2"})
+        there = request.model_copy(update={"root": launch.root, "builder": "ec2"})
         builder = SshBuilder(
             launch.ssh, self.program, environment=self.environment, seconds=self.settings.minutes * 60, lease=LEASE
         )

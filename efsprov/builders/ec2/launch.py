@@ -11,8 +11,8 @@ from efsprov.builders.ec2.keypair import KeyPair
 from efsprov.builders.ec2.placement import Candidate
 from efsprov.builders.ec2.preflight import Site
 from efsprov.builders.ec2.run_record import Attempt, RunRecord
-from efsprov.builders.ec2.settings import Ec2Settings
-from efsprov.builders.ssh import SshTarget
+from efsprov.builders.ec2.settings import CompleteSettings
+from efsprov.builders.ssh_target import SshTarget
 from efsprov.core.errors import BuilderError
 from efsprov.core.tags import resource_name, run_tags
 from efsprov.core.target import Target
@@ -33,8 +33,9 @@ class Launch:
     """One launch. Both keys are made here and live in memory."""
 
     aws: Aws
-    settings: Ec2Settings
+    settings: CompleteSettings
     target: Target
+    root: str
     site: Site
     record: RunRecord
     undo: CleanUp

@@ -12,7 +12,7 @@ from efsprov.aws.images import Image, describe_image, latest_amazon_linux
 from efsprov.aws.network import Subnet, connect_endpoint_groups, describe_subnets, has_internet_route, list_ingress
 from efsprov.aws.session import Aws
 from efsprov.builders.ec2.placement import Candidate, candidates, client_groups, usable_subnets
-from efsprov.builders.ec2.settings import Ec2Settings
+from efsprov.builders.ec2.settings import CompleteSettings
 from efsprov.builders.ec2.user_data import packages_for
 from efsprov.core.errors import BuilderError, UsageError
 from efsprov.core.tags import RUN
@@ -39,7 +39,7 @@ class Site:
     way_in: WayIn
 
 
-def preflight(aws: Aws, settings: Ec2Settings, target: Target) -> Site:
+def preflight(aws: Aws, settings: CompleteSettings, target: Target) -> Site:
     """Return where the builder can be launched; raises ``BuilderError``, ``GateError`` or ``AwsError`` when it cannot.
 
     Ends with a dry run of the launch, which tells missing permissions and a missing instance profile.
@@ -67,7 +67,7 @@ def preflight(aws: Aws, settings: Ec2Settings, target: Target) -> Site:
 
 
 def launch_spec(
-    settings: Ec2Settings,
+    settings: CompleteSettings,
     site: Site,
     place: Candidate,
     *,
@@ -93,7 +93,7 @@ def launch_spec(
     )
 
 
-def _check_file_system(aws: Aws, settings: Ec2Settings) -> None:
+def _check_file_system(aws: Aws, settings: CompleteSettings) -> None:
     found = describe_file_system(aws, settings.file_system)
     if found.state not in {"available", "updating"}:
         raise BuilderError(
@@ -108,7 +108,7 @@ def _check_file_system(aws: Aws, settings: Ec2Settings) -> None:
         raise BuilderError(f"The access point {point.id} is {point.state}.")
 
 
-def _image(aws: Aws, settings: Ec2Settings, target: Target) -> Image:
+def _image(aws: Aws, settings: CompleteSettings, target: Target) -> Image:
     image = describe_image(aws, settings.ami or latest_amazon_linux(aws, target.arch))
     if image.arch != target.arch:
         raise BuilderError(
@@ -118,7 +118,7 @@ def _image(aws: Aws, settings: Ec2Settings, target: Target) -> Image:
     return image
 
 
-def _way_in(aws: Aws, settings: Ec2Settings, subnets: list[Subnet]) -> WayIn:
+def _way_in(aws: Aws, settings: CompleteSettings, subnets: list[Subnet]) -> WayIn:
     if settings.connect == "ssm":
         _need_programs("aws", "session-manager-plugin")
         return WayIn()

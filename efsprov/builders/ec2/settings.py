@@ -1,10 +1,13 @@
 """What the EC2 builder needs to know from its user."""
 
 import ipaddress
+import posixpath
 from collections.abc import Mapping
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from efsprov.core.errors import UsageError
 
 Connect = Literal["public", "private", "endpoint", "ssm"]
 DEFAULT_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -17,7 +20,7 @@ MOUNT_POINT: Final = "/mnt/efs"
 class Ec2Settings(BaseModel):
     """`[ec2]` of efsprov.toml.
 
-    ``path`` is the root's folder in the file system, or in the access point. ``connect``: by the instance's "public"
+    The file system, or the access point, is mounted at /mnt/efs: the root is there or below. ``connect``: by the instance's "public"
     or "private" address, through the VPC's EC2 Instance Connect "endpoint", or through Systems Manager ("ssm", no port
     is opened at all). ``address`` is the one address that may reach port 22 [default: this machine's].
     ``minutes`` bounds a run; the instance powers itself off soon after, whatever happened here.
@@ -25,10 +28,9 @@ class Ec2Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    file_system: str = Field(pattern=r"^fs-[0-9a-f]{8,40}$")
+    file_system: str | None = Field(default=None, pattern=r"^fs-[0-9a-f]{8,40}$")
     access_point: str | None = Field(default=None, pattern=r"^fsap-[0-9a-f]{8,40}$")
-    path: str = Field(default="/", pattern=r"^/[^\x00-\x1f\x7f]*$")
-    instance_profile: str = Field(min_length=1)
+    instance_profile: str | None = Field(default=None, min_length=1)
     region: str | None = None
     profile: str | None = None
     instance_types: tuple[str, ...] = ()
@@ -55,13 +57,6 @@ class Ec2Settings(BaseModel):
             raise ValueError("must be one address: port 22 is not opened to a block of them")
         return str(network)
 
-    @field_validator("path")
-    @classmethod
-    def _no_way_out(cls, path: str) -> str:
-        if any(part in {".", ".."} for part in path.split("/")):
-            raise ValueError("must not contain '.' or '..'")
-        return path
-
     @model_validator(mode="after")
     def _own_tags_stay(self) -> "Ec2Settings":
         taken = [key for key in self.tags if key.startswith(("efsprov:", "aws:"))]
@@ -69,11 +64,34 @@ class Ec2Settings(BaseModel):
             raise ValueError(f"the tag {taken[0]} is not yours to set")
         return self
 
-    @property
-    def root(self) -> str:
-        """The root's path on the instance."""
-        return f"{MOUNT_POINT}/{self.path.strip('/')}".rstrip("/")
-
     def types_for(self, arch: str) -> tuple[str, ...]:
         """Return the instance types to try for an architecture, the preferred first."""
         return self.instance_types or DEFAULT_TYPES[arch]
+
+    def complete(self) -> "CompleteSettings":
+        """Return the settings with all that a launch cannot do without; raises ``UsageError`` naming what is missing."""
+        for name, flag in (("file_system", "--file-system"), ("instance_profile", "--instance-profile")):
+            if getattr(self, name) is None:
+                raise UsageError(
+                    f"An EC2 builder needs {flag}.",
+                    hint=f"Give it on the command line, or as {name} under [ec2] in efsprov.toml; docs/how-to/build-on-ec2.md.",
+                )
+        return CompleteSettings.model_validate(self.model_dump())
+
+
+class CompleteSettings(Ec2Settings):
+    """Settings with which an instance can be launched."""
+
+    file_system: str
+    instance_profile: str
+
+
+def check_root(root: str) -> str:
+    """Return the root's path on the instance; raises ``UsageError`` when it is not on the mounted file system."""
+    normal = posixpath.normpath(root)
+    if normal != MOUNT_POINT and not normal.startswith(f"{MOUNT_POINT}/"):
+        raise UsageError(
+            f"An EC2 builder mounts the file system at {MOUNT_POINT}; {root} is not on it.",
+            hint=f"--root {MOUNT_POINT}, or a folder below it.",
+        )
+    return normal

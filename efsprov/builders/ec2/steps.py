@@ -87,7 +87,7 @@ class LaunchInstance:
                 f"aws ec2 terminate-instances --region {launch.aws.region} --instance-ids {launch.record.instance or 'ID'}"
             ),
         )
-        user_data = render(launch.settings, launch.target, launch.host_key)
+        user_data = render(launch.settings, launch.target, launch.root, launch.host_key)
         groups = (launch.record.group, *launch.site.groups)
         refused = []
         for place in launch.site.candidates:

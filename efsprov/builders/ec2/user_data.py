@@ -6,7 +6,7 @@ from string import Template
 from typing import Final
 
 from efsprov.builders.ec2.keypair import KeyPair
-from efsprov.builders.ec2.settings import MOUNT_POINT, Ec2Settings
+from efsprov.builders.ec2.settings import MOUNT_POINT, CompleteSettings
 from efsprov.core.errors import BuilderError, GateError
 from efsprov.core.target import Target
 
@@ -39,15 +39,15 @@ def packages_for(target: Target) -> tuple[str, ...]:
     )
 
 
-def render(settings: Ec2Settings, target: Target, host_key: KeyPair) -> str:
-    """Return the user-data (a cloud-config) for a run; ``host_key`` is the throwaway host key that it brings."""
+def render(settings: CompleteSettings, target: Target, root: str, host_key: KeyPair) -> str:
+    """Return the user-data (a cloud-config) for a run with its root; ``host_key`` is the throwaway one that it brings."""
     folder = files("efsprov.builders.ec2") / "cloud_init"
     texts = {name: (folder / f"{name}.sh").read_text("utf-8") for name in ("deadman", "prepare", "rekey")}
     command = (
         "/usr/local/lib/efsprov/prepare.sh",
         settings.user,
         MOUNT_POINT,
-        settings.root,
+        root,
         settings.file_system,
         settings.access_point or "-",
         *packages_for(target),
@@ -65,6 +65,6 @@ def render(settings: Ec2Settings, target: Target, host_key: KeyPair) -> str:
     text = template.substitute({name: json.dumps(value) for name, value in values.items()})
     if len(text.encode()) > _MAX_BYTES:
         raise BuilderError(
-            f"The user-data has {len(text.encode())} bytes; EC2 takes {_MAX_BYTES}.", hint="Shorten the path in [ec2]."
+            f"The user-data has {len(text.encode())} bytes; EC2 takes {_MAX_BYTES}.", hint="Shorten the root's path."
         )
     return text

@@ -105,10 +105,10 @@ def make_cloud(aws: FakeAws, instances: Instances) -> Cloud:
 
 @pytest.fixture
 def ask() -> Callable[..., BuildRequest]:
-    def make(*notes: str) -> BuildRequest:
+    def make(*notes: str, root: str = "/mnt/efs") -> BuildRequest:
         return BuildRequest(
             run=secrets.token_hex(8),
-            root="/ignored",
+            root=root,
             channel="tiny",
             target=f"python{sys.version_info[0]}.{sys.version_info[1]}-x86_64",
             requirements=("tiny",),

@@ -122,7 +122,7 @@ def test_the_instance_does_what_its_user_data_says(cloud, ask, heard):
             (cloud.instances.folder / "looked").touch()
 
     heard.act = act
-    cloud.builder(path="/team/models").run(ask(f"wait {cloud.instances.folder / 'looked'}"), heard)
+    cloud.builder().run(ask(f"wait {cloud.instances.folder / 'looked'}", root="/mnt/efs/team/models"), heard)
     installed = [n for n in notes if n.startswith("dnf")]
     assert len(installed) == 1
     assert "amazon-efs-utils python3" in installed[0]

@@ -1,0 +1,192 @@
+"""The options about machines to build on, and the builders that they make."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+from pydantic import BaseModel, ValidationError
+
+from efsprov.builders.ec2.builder import Ec2Builder
+from efsprov.builders.ec2.settings import Connect, Ec2Settings
+from efsprov.builders.ssh_builder import Efsprov, SshBuilder, index_environment
+from efsprov.builders.ssh_settings import SshSettings
+from efsprov.cli.config import load_config
+from efsprov.core.errors import UsageError
+from efsprov.pipeline.installer_settings import InstallerSettings
+
+_SSH: Final = "With --builder ssh"
+_EC2: Final = "With --builder ec2"
+
+Host = Annotated[
+    str | None,
+    typer.Option(
+        "--host",
+        envvar="EFSPROV_HOST",
+        metavar="[USER@]HOST[:PORT]",
+        help="The host to build on.",
+        rich_help_panel=_SSH,
+    ),
+]
+HostKey = Annotated[
+    str | None,
+    typer.Option(
+        "--host-key",
+        envvar="EFSPROV_HOST_KEY",
+        metavar="KEY",
+        help="The host's key, 'ssh-ed25519 AAAA...' (default: known_hosts decides).",
+        rich_help_panel=_SSH,
+    ),
+]
+Identity = Annotated[
+    Path | None,
+    typer.Option(
+        "--identity",
+        envvar="EFSPROV_IDENTITY",
+        metavar="FILE",
+        help="The private key to log in with (default: the agent's, ~/.ssh).",
+        rich_help_panel=_SSH,
+    ),
+]
+Region = Annotated[
+    str | None,
+    typer.Option(
+        "--region",
+        envvar="EFSPROV_REGION",
+        metavar="NAME",
+        help="(default: AWS_REGION or the profile's)",
+        rich_help_panel=_EC2,
+    ),
+]
+FileSystem = Annotated[
+    str | None,
+    typer.Option(
+        "--file-system",
+        envvar="EFSPROV_FILE_SYSTEM",
+        metavar="fs-ID",
+        help="The file system to mount at /mnt/efs.",
+        rich_help_panel=_EC2,
+    ),
+]
+AccessPoint = Annotated[
+    str | None,
+    typer.Option(
+        "--access-point",
+        envvar="EFSPROV_ACCESS_POINT",
+        metavar="fsap-ID",
+        help="The access point to mount through.",
+        rich_help_panel=_EC2,
+    ),
+]
+InstanceProfile = Annotated[
+    str | None,
+    typer.Option(
+        "--instance-profile",
+        envvar="EFSPROV_INSTANCE_PROFILE",
+        metavar="NAME",
+        help="The instance profile with the builder's role.",
+        rich_help_panel=_EC2,
+    ),
+]
+InstanceTypes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--instance-type",
+        metavar="TYPE",
+        help="May be repeated: the next one when there is no capacity.",
+        rich_help_panel=_EC2,
+    ),
+]
+Subnets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--subnet",
+        metavar="subnet-ID",
+        help="May be repeated (default: those of the mount targets).",
+        rich_help_panel=_EC2,
+    ),
+]
+Spot = Annotated[
+    bool | None,
+    typer.Option("--spot/--on-demand", help="Pay the spot price; it may be taken away.", rich_help_panel=_EC2),
+]
+ConnectBy = Annotated[
+    Connect | None,
+    typer.Option(
+        "--connect", envvar="EFSPROV_CONNECT", help="How to reach the instance (default: public).", rich_help_panel=_EC2
+    ),
+]
+KeepOnFailure = Annotated[
+    bool | None,
+    typer.Option(
+        "--keep-on-failure", help="Leave the instance of a build that fails, to look around on.", rich_help_panel=_EC2
+    ),
+]
+Minutes = Annotated[
+    int | None,
+    typer.Option(
+        "--timeout",
+        envvar="EFSPROV_TIMEOUT",
+        metavar="MINUTES",
+        help="What a build on a machine may take (default: 120).",
+    ),
+]
+
+S = TypeVar("S", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class MachineFlags:
+    """What the options about machines said; None where they said nothing."""
+
+    host: str | None = None
+    host_key: str | None = None
+    identity: Path | None = None
+    region: str | None = None
+    file_system: str | None = None
+    access_point: str | None = None
+    instance_profile: str | None = None
+    instance_types: list[str] | None = None
+    subnets: list[str] | None = None
+    spot: bool | None = None
+    connect: Connect | None = None
+    keep_on_failure: bool | None = None
+    minutes: int | None = None
+
+
+def ssh_builder(context: typer.Context, flags: MachineFlags, installer: InstallerSettings) -> SshBuilder:
+    """Return the ssh builder that the options and `[ssh]` of the settings file describe; raises ``UsageError``."""
+    settings = _merged(SshSettings, load_config(_file(context)).ssh, flags)
+    return SshBuilder(
+        settings.target,
+        Efsprov(installer, settings.python),
+        environment=index_environment(installer),
+        seconds=settings.minutes * 60,
+    )
+
+
+def ec2_builder(context: typer.Context, flags: MachineFlags, installer: InstallerSettings) -> Ec2Builder:
+    """Return the EC2 builder that the options and `[ec2]` of the settings file describe; raises ``UsageError``."""
+    settings = _merged(Ec2Settings, load_config(_file(context)).ec2, flags)
+    settings.complete()
+    return Ec2Builder(settings, Efsprov(installer), environment=index_environment(installer))
+
+
+def _merged(kind: type[S], section: S, flags: MachineFlags) -> S:
+    """Put the options that were given over the section of the settings file."""
+    given = {
+        name: value for name, value in vars(flags).items() if name in kind.model_fields and value not in (None, [])
+    }
+    try:
+        return kind.model_validate({**section.model_dump(), **given})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "The options"
+        raise UsageError(
+            f"{name}: {first['msg']}.",
+            hint="`efsprov sync --help` and docs/reference/configuration.md say what it may be.",
+        ) from error
+
+
+def _file(context: typer.Context) -> Any:
+    return context.parent.params.get("config") if context.parent else None
