@@ -68,10 +68,11 @@ class Download:
         *,
         into: Path,
         notes: Path,
-        threads: int,
+        part: int = PART,
+        threads: int = 8,
     ) -> None:
         self._bucket, self._pinned = bucket, pinned
-        self._into, self._notes, self._threads = into, notes, threads
+        self._into, self._notes, self._part, self._threads = into, notes, part, threads
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._arrived = 0
@@ -105,7 +106,7 @@ class Download:
     def _recall(self) -> set[int]:
         pin = {
             "boot": Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip(),
-            "part": PART,
+            "part": self._part,
             "bucket": self._bucket.name,
             "objects": [asdict(each) for each in self._pinned],
         }
@@ -124,8 +125,8 @@ class Download:
     def _parts(self) -> Iterator[_Part]:
         number = 0
         for each in self._pinned:
-            for start in range(0, each.size, PART):
-                yield _Part(number, each, start, min(PART, each.size - start))
+            for start in range(0, each.size, self._part):
+                yield _Part(number, each, start, min(self._part, each.size - start))
                 number += 1
 
     def _make_file(self, each: PinnedObject) -> None:

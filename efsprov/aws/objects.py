@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from efsprov.aws.download import Bucket, Download, PinnedObject
+from efsprov.aws.download import PART, Bucket, Download, PinnedObject
 from efsprov.aws.errors import DENIED, code_of
 from efsprov.aws.object_checks import check_object
 from efsprov.aws.session import Aws
@@ -35,13 +35,20 @@ class Brought:
 
 @dataclass(frozen=True)
 class S3Source:
-    """One object, or all below a prefix. ``version`` and ``etag`` pin what one object has to be (None: what it is now)."""
+    """One object, or all below a prefix; ``left_out`` are names directly below it that are no part of the model.
+
+    ``version`` and ``etag`` pin what one object has to be (None: what it is now). ``part`` bytes come in one request,
+    ``threads`` requests side by side.
+    """
 
     aws: Aws = field(repr=False)
     bucket: str
     key: str
     version: str | None = None
     etag: str | None = None
+    left_out: frozenset[str] = frozenset()
+    part: int = PART
+    threads: int = THREADS
 
     resumable = True
 
@@ -70,7 +77,7 @@ class S3Source:
         del share  # what arrives is ours alone
         pinned = self._pin()
         bucket = Bucket(self.aws, self._client, self.bucket)
-        download = Download(bucket, pinned, into=into, notes=notes, threads=THREADS)
+        download = Download(bucket, pinned, into=into, notes=notes, part=self.part, threads=self.threads)
         download.run(progress)
         checks = set()
         for each in pinned:
@@ -94,7 +101,7 @@ class S3Source:
 
     @cached_property
     def _client(self) -> "S3Client":
-        client: S3Client = self.aws.client("s3", max_pool_connections=THREADS + 2)
+        client: S3Client = self.aws.client("s3", max_pool_connections=self.threads + 2)
         return client
 
     def _is_one(self, pinned: tuple[PinnedObject, ...]) -> bool:
@@ -156,8 +163,8 @@ class S3Source:
             )
             for each in page.get("Contents", ()):
                 path = each["Key"].removeprefix(prefix)
-                if path.endswith("/") or not path:
-                    continue  # a console's mark for a folder
+                if path.endswith("/") or not path or path in self.left_out:
+                    continue  # a console's mark for a folder, an uploader's for the end
                 if not is_inside(path):
                     raise FetchError(
                         f"s3://{self.bucket}/{each['Key']} has a name that no file can have below a folder.",

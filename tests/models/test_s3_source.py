@@ -1,0 +1,432 @@
+"""S3Source against moto as a server: real boto3, real sockets."""
+
+import contextlib
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from efsprov.aws.objects import S3Source
+from efsprov.aws.session import Aws
+from efsprov.core.errors import AwsError, FetchError, NotFoundError, UsageError
+from efsprov.core.events import SILENT
+from efsprov.core.retry import Policy
+from efsprov.models.provision import Provision, provision
+from efsprov.pipeline.steps import Steps
+from efsprov.store.layout import Root
+from tests.models.conftest import SAMPLES
+
+MB = 1 << 20
+QUICK = Policy("quick", attempts=6, seconds=30, first=0.01, longest=0.05)
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def session(url: str) -> Aws:
+    made = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1")
+    return Aws(Endpoint(made, url), "us-east-1", QUICK)
+
+
+class Endpoint:
+    """A session whose clients talk to one address."""
+
+    def __init__(self, session, url):
+        self._session, self._url = session, url
+
+    def client(self, service, **options):
+        return self._session.client(service, endpoint_url=self._url, **options)
+
+
+@pytest.fixture
+def aws(s3_url) -> Aws:
+    return session(s3_url)
+
+
+@pytest.fixture
+def bucket(aws) -> str:
+    name = f"b{uuid.uuid4().hex[:12]}"
+    aws.client("s3").create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def put(aws, bucket):
+    def put(key: str, content: bytes, **options) -> dict:
+        return aws.client("s3").put_object(Bucket=bucket, Key=key, Body=content, **options)
+
+    return put
+
+
+@pytest.fixture
+def fetch(aws, bucket, tmp_path):
+    def fetch(key: str, progress=lambda done, total: None, **options):
+        into = tmp_path / "into"
+        into.mkdir(exist_ok=True)
+        source = S3Source(options.pop("aws", aws), bucket, key, **options)
+        return source.fetch(into, notes=tmp_path, share=False, progress=progress)
+
+    return fetch
+
+
+def there(tmp_path) -> dict[str, bytes]:
+    into = tmp_path / "into"
+    return {str(f.relative_to(into)): f.read_bytes() for f in into.rglob("*") if f.is_file()}
+
+
+def test_object_comes_in_parts_side_by_side(put, fetch, tmp_path):
+    content = os.urandom(10 * MB + 12345)
+    etag = put("models/net.bin", content)["ETag"].strip('"')
+    told = []
+    brought = fetch("models/net.bin", lambda done, total: told.append((done, total)), part=MB, threads=4)
+    assert there(tmp_path) == {"net.bin": content}
+    assert brought.is_file
+    assert brought.origin["etag"] == etag
+    assert brought.origin["uri"].endswith("/models/net.bin")
+    assert told[-1] == (len(content), len(content))
+
+
+def test_all_below_a_prefix(put, fetch, tmp_path):
+    files = {"saved_model.pb": b"graph", "variables/variables.index": b"i", "empty": b""}
+    for name, content in files.items():
+        put(f"net/{name}", content)
+    put("net/", b"")
+    put("network/other", b"not below net/")
+    put("net/_SUCCESS", b"")
+    brought = fetch("net", left_out=frozenset({"_SUCCESS"}))
+    assert there(tmp_path) == files
+    assert not brought.is_file
+
+
+def test_more_objects_than_a_page_lists(put, fetch, tmp_path, monkeypatch):
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "10")  # moto runs in this process
+    for number in range(25):
+        put(f"net/{number:02}", str(number).encode())
+    fetch("net/")
+    assert len(there(tmp_path)) == 25
+
+
+@pytest.mark.parametrize("key", ["nothing", "nothing/", ""])
+def test_nothing_there(fetch, key):
+    with pytest.raises(NotFoundError, match="There is nothing at s3://"):
+        fetch(key)
+
+
+def test_no_such_bucket(aws, tmp_path):
+    with pytest.raises(AwsError):
+        S3Source(aws, "no-such-bucket", "net/").fetch(tmp_path, notes=tmp_path, share=False, progress=lambda *_: None)
+
+
+def test_one_version_is_brought_whatever_is_put_meanwhile(put, fetch, aws, bucket, tmp_path):
+    aws.client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    first = put("net.bin", b"first" * MB)["VersionId"]
+    put("net.bin", b"second")
+    brought = fetch("net.bin", lambda *_: put("net.bin", b"third"), version=first, part=MB)
+    assert there(tmp_path) == {"net.bin": b"first" * MB}
+    assert brought.origin["version_id"] == first
+
+
+def test_version_that_is_not_there(put, fetch, aws, bucket):
+    aws.client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    put("net.bin", b"first")
+    with pytest.raises((NotFoundError, AwsError)):
+        fetch("net.bin", version=str(uuid.uuid4()))
+
+
+def test_object_that_changes_during_the_copy(put, fetch):
+    put("net.bin", os.urandom(8 * MB))
+    changed = []
+
+    def change(done, total):
+        if not changed:
+            changed.append(put("net.bin", os.urandom(8 * MB)))
+
+    with pytest.raises(FetchError, match="changed while it was copied"):
+        fetch("net.bin", change, part=MB // 4, threads=1)
+
+
+def test_object_that_is_deleted_during_the_copy(put, fetch, aws, bucket):
+    put("net.bin", os.urandom(8 * MB))
+    with pytest.raises(FetchError, match="changed while it was copied: it was replaced or deleted"):
+        fetch(
+            "net.bin",
+            lambda *_: aws.client("s3").delete_object(Bucket=bucket, Key="net.bin"),
+            part=MB // 4,
+            threads=1,
+        )
+
+
+def test_object_that_is_added_during_the_copy(put, fetch):
+    put("net/a", os.urandom(4 * MB))
+    with pytest.raises(FetchError, match="objects were added, removed or replaced"):
+        fetch("net/", lambda *_: put("net/b", b"late"), part=MB, threads=1)
+
+
+def test_object_that_was_replaced_since_its_event(put, fetch):
+    old = put("net.bin", b"old")["ETag"].strip('"')
+    put("net.bin", b"new")
+    with pytest.raises(FetchError, match="was replaced"):
+        fetch("net.bin", etag=old)
+
+
+@pytest.mark.parametrize("key", ["net/../escape", "net//twice"])
+def test_names_that_no_file_can_have(put, fetch, key):
+    put(key, b"x")
+    with pytest.raises(FetchError, match="a name that no file can have"):
+        fetch("net/")
+
+
+@pytest.mark.parametrize(
+    ("options", "checked_by"),
+    [
+        ({"ChecksumAlgorithm": "SHA256"}, "SHA256"),
+        ({"ChecksumAlgorithm": "SHA1"}, "SHA1"),
+        ({"ChecksumAlgorithm": "CRC32"}, "CRC32"),
+    ],
+)
+def test_what_arrives_is_held_against_the_objects_checksum(put, fetch, options, checked_by, tmp_path):
+    put("net.bin", os.urandom(3 * MB + 1), **options)
+    assert fetch("net.bin", part=MB).origin["checked_by"] == checked_by
+
+
+def test_etag_of_an_upload_in_parts_is_checked(fetch, aws, bucket, tmp_path):
+    client = aws.client("s3")
+    upload = client.create_multipart_upload(Bucket=bucket, Key="net.bin")["UploadId"]
+    pieces = [os.urandom(5 * MB), os.urandom(5 * MB), os.urandom(MB // 3)]
+    parts = [
+        {
+            "PartNumber": number,
+            "ETag": client.upload_part(Bucket=bucket, Key="net.bin", UploadId=upload, PartNumber=number, Body=piece)[
+                "ETag"
+            ],
+        }
+        for number, piece in enumerate(pieces, 1)
+    ]
+    client.complete_multipart_upload(Bucket=bucket, Key="net.bin", UploadId=upload, MultipartUpload={"Parts": parts})
+    brought = fetch("net.bin", part=MB)
+    assert brought.origin["etag"].endswith("-3")
+    assert there(tmp_path) == {"net.bin": b"".join(pieces)}
+    assert brought.origin["checked_by"] in {"MD5", "CRC32"}
+
+
+def test_what_arrives_damaged_is_told_and_copied_anew(put, fetch, tmp_path):
+    content = os.urandom(3 * MB)
+    put("net.bin", content)
+
+    def damage(done, total):
+        if done == total:
+            with (tmp_path / "into" / "net.bin").open("r+b") as file:
+                file.write(b"damaged")
+
+    with pytest.raises(FetchError, match="arrived damaged"):
+        fetch("net.bin", damage, part=MB)
+    fetch("net.bin", part=MB)
+    assert there(tmp_path) == {"net.bin": content}
+
+
+def test_try_that_was_broken_off_is_gone_on_with(put, fetch, tmp_path, aws, bucket):
+    content = os.urandom(12 * MB)
+    put("net.bin", content)
+
+    class StopError(Exception):
+        pass
+
+    def stop(done, total):
+        if done >= 3 * MB:
+            raise StopError
+
+    with pytest.raises(StopError):
+        fetch("net.bin", stop, part=MB // 2, threads=1)
+    noted = len((tmp_path / "done").read_text().splitlines())
+    assert 1 <= noted < 24
+    first: list[int] = []
+    fetch("net.bin", lambda done, total: first.append(done), part=MB // 2, threads=1)
+    assert first[0] >= noted * MB // 2
+    assert there(tmp_path) == {"net.bin": content}
+
+
+def test_another_object_begins_anew(put, fetch, tmp_path):
+    put("net.bin", b"a" * MB)
+    fetch("net.bin")
+    put("net.bin", b"b" * (MB // 2))
+    fetch("net.bin")
+    assert there(tmp_path) == {"net.bin": b"b" * (MB // 2)}
+
+
+CHILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.models.test_s3_source import session
+from efsprov.aws.objects import S3Source
+source = S3Source(session({url!r}), {bucket!r}, "net.bin", part=1 << 19, threads=2)
+source.fetch(Path({into!r}), notes=Path({notes!r}), share=False, progress=lambda done, total: None)
+"""
+
+
+def test_killed_in_the_middle_it_goes_on(put, fetch, tmp_path, s3_url, bucket):
+    content = os.urandom(64 * MB)
+    put("net.bin", content)
+    (tmp_path / "into").mkdir()
+    code = CHILD.format(
+        root=str(Path(__file__).parents[2]),
+        url=s3_url,
+        bucket=bucket,
+        into=str(tmp_path / "into"),
+        notes=str(tmp_path),
+    )
+    child = subprocess.Popen([sys.executable, "-c", code])
+    done = tmp_path / "done"
+    until = time.monotonic() + 60
+    while not (done.exists() and len(done.read_text().splitlines()) > 20) and time.monotonic() < until:
+        time.sleep(0.005)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    noted = len(done.read_text().splitlines())
+    assert noted > 20
+    first: list[int] = []
+    fetch("net.bin", lambda at, total: first.append(at), part=1 << 19, threads=2)
+    assert first[0] >= noted * (1 << 19)
+    assert there(tmp_path) == {"net.bin": content}
+
+
+class Cutting:
+    """A relay to an address that cuts its first connections after some bytes of an answer."""
+
+    def __init__(self, url: str, *, cuts: int, after: int) -> None:
+        host, _, port = url.removeprefix("http://").partition(":")
+        self._to, self._cuts, self._after = (host, int(port)), cuts, after
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(self._to)
+            threading.Thread(target=self._pump, args=(near, far, None), daemon=True).start()
+            threading.Thread(target=self._pump, args=(far, near, self._after), daemon=True).start()
+
+    def _pump(self, source, target, limit) -> None:
+        count = 0
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+                count += len(data)
+                if limit is not None and count > limit and self._cuts > 0:
+                    self._cuts -= 1
+                    break
+        except OSError:
+            pass
+        for each in (source, target):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    @property
+    def cuts_left(self) -> int:
+        return self._cuts
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def test_broken_connections_are_made_up_for(put, fetch, s3_url, tmp_path):
+    content = os.urandom(6 * MB)
+    put("net.bin", content)
+    relay = Cutting(s3_url, cuts=5, after=MB // 2)
+    fetch("net.bin", part=MB, threads=2, aws=session(relay.url))
+    relay.close()
+    assert relay.cuts_left == 0
+    assert there(tmp_path) == {"net.bin": content}
+
+
+def test_s3_that_is_not_reached_is_said_so(fetch):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(AwsError, match="cannot be reached"):
+        fetch("net.bin", aws=session(f"http://127.0.0.1:{port}"))
+
+
+@pytest.mark.parametrize(
+    ("uri", "bucket", "key", "version"),
+    [
+        ("s3://bucket/key", "bucket", "key", None),
+        ("s3://my.bucket-1/a/b c/d", "my.bucket-1", "a/b c/d", None),
+        ("s3://bucket/", "bucket", "", None),
+        ("s3://bucket/a%2Bb?versionId=abc", "bucket", "a+b", "abc"),
+    ],
+)
+def test_uri_is_read(aws, uri, bucket, key, version):
+    found = S3Source.parse(uri, aws)
+    assert (found.bucket, found.key, found.version) == (bucket, key, version)
+
+
+@pytest.mark.parametrize("uri", ["s3://", "s3:///key", "http://bucket/key", "s3://bücket/key"])
+def test_uri_that_is_none(aws, uri):
+    with pytest.raises(UsageError):
+        S3Source.parse(uri, aws)
+
+
+def test_a_model_comes_from_s3_to_the_root(put, aws, bucket, tmp_path, monkeypatch):
+    monkeypatch.setenv("EFSPROV_CACHE", str(tmp_path / "cache"))
+    for file in (SAMPLES / "dense_savedmodel").rglob("*"):
+        if file.is_file():
+            put(f"models/dense/{file.relative_to(SAMPLES / 'dense_savedmodel')}", file.read_bytes())
+    channel = Root.open(tmp_path / "root", writing=True).channel("dense", kind="model")
+    done = provision(channel, S3Source(aws, bucket, "models/dense/"), Provision(), Steps(SILENT))
+    assert done.manifest.model.format == "savedmodel"
+    assert done.manifest.model.origin["uri"] == f"s3://{bucket}/models/dense/"
+    files = {f.relative_to(done.path / "files") for f in (done.path / "files").rglob("*") if f.is_file()}
+    assert files == {f.relative_to(SAMPLES / "dense_savedmodel") for f in (SAMPLES / "dense_savedmodel").rglob("*.*")}
+
+
+def test_pin_of_an_object(put, aws, bucket, tmp_path, monkeypatch):
+    monkeypatch.setenv("EFSPROV_CACHE", str(tmp_path / "cache"))
+    content = (SAMPLES / "matmul.onnx").read_bytes()
+    put("m.onnx", content)
+    channel = Root.open(tmp_path / "root", writing=True).channel("m", kind="model")
+    source = S3Source(aws, bucket, "m.onnx")
+    with pytest.raises(FetchError, match="is not what --sha256 pins"):
+        provision(channel, source, Provision(sha256="0" * 64), Steps(SILENT))
+    provision(channel, source, Provision(sha256=hashlib.sha256(content).hexdigest()), Steps(SILENT))
+
+
+def test_memory_does_not_grow_with_the_object(put, tmp_path, s3_url, bucket):
+    put("net.bin", os.urandom(160 * MB))
+    (tmp_path / "into").mkdir()
+    code = CHILD.format(
+        root=str(Path(__file__).parents[2]),
+        url=s3_url,
+        bucket=bucket,
+        into=str(tmp_path / "into"),
+        notes=str(tmp_path),
+    )
+    peak = "next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM'))"
+    code = code.replace("source.fetch", f"before = {peak}\nsource.fetch").replace(
+        "1 << 19, threads=2", "16 << 20, threads=8"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", f"{code}\nprint({peak} - before)"], check=True, capture_output=True, text=True
+    )
+    assert int(run.stdout) < 64 * 1024  # kB; the eight parts under way are 128 MB
