@@ -41,10 +41,12 @@ class PiecewiseCopy:
 
         When this returns or raises, nobody uses the descriptors any more.
         """
+        self._queue.away(1)
         try:
             return self._read_all()
         finally:
             self._queue.help_until(lambda: self._pending == 0)
+            self._queue.away(-1)
 
     def _read_all(self) -> str | None:
         digest = hashlib.sha256()

@@ -3,6 +3,8 @@
 Linux holds a directory's lock while a name is created in it, over the whole round trip: two creations in one folder
 wait for each other, however many threads ask. So a folder is in one worker's hand, its leader's, at a time; the leader
 sends off a *wave* of creations in it and leaves; when the last of them has its file open, the folder may be led again.
+A wave is not sent before enough workers are idle, so that all its calls start together: then the client asks for
+permission to look up names in the folder (ACCESS) once, and not again for each of them.
 Among the folders, that with the longest chain of creations goes first.
 """
 
@@ -31,6 +33,11 @@ class Folder:
     left: float
     adopted: bool = False
     entering: int = 0
+
+    @property
+    def next_wave(self) -> int:
+        """How many creations could be sent off in it next."""
+        return len(self.to_make) or (len(self.tasks) if self.adopted else 1)
 
     @classmethod
     def of(cls, plan: FolderPlan, handles: CopyFolder) -> "Folder":
@@ -71,16 +78,17 @@ class WorkQueue:
         self._unmade = buffers
         self._jobs = 0
         self._waiting = 0
+        self._away = 0
 
     @property
     def starved(self) -> bool:
         """Whether a good part of the workers that may work have nothing to do."""
-        return self._waiting * 4 > self._limit
+        return self._waiting * 4 > self._limit and not self._new and not self._begun
 
     @property
     def wave(self) -> int:
         """How many creations a leader sends off at once."""
-        return max(1, min(_WAVE, self._limit // _WAVES))
+        return max(1, min(_WAVE, (self._limit - self._away) // _WAVES))
 
     def set_limit(self, limit: int) -> None:
         """Let workers 0 to ``limit`` - 1 take work."""
@@ -114,13 +122,17 @@ class WorkQueue:
         return None
 
     def _pick(self) -> Folder | None:
-        """Choose the folder with the longest chain; but no more are begun than there are workers."""
+        """Choose the folder with the longest chain, if there are enough workers for its next wave.
+
+        No more folders are begun than there are workers.
+        """
         may_begin = self._new and len(self._open) < self._limit
-        if may_begin and (not self._begun or self._new[0] < self._begun[0]):
-            folder = heappop(self._new)[2]
-            self._open.add(folder)
-            return folder
-        return heappop(self._begun)[2] if self._begun else None
+        heap = self._new if may_begin and (not self._begun or self._new[0] < self._begun[0]) else self._begun
+        if not heap or self._waiting + 1 < min(self.wave, heap[0][2].next_wave):
+            return None
+        folder = heappop(heap)[2]
+        self._open.add(folder)
+        return folder
 
     def send(self, folder: Folder, calls: Sequence[Call]) -> None:
         """Have a wave of creations in ``folder`` run at once; each must call ``entered`` when it is through."""
@@ -216,6 +228,12 @@ class WorkQueue:
                 self._work.notify()
         if stopped:
             piece.drop()
+
+    def away(self, workers: int) -> None:
+        """Count ``workers`` (or uncount, if negative) as busy for long: no wave waits for them."""
+        with self._lock:
+            self._away += workers
+            self._work.notify()
 
     def notify_pieces(self) -> None:
         """Wake who waits for pieces to be done."""
