@@ -158,7 +158,7 @@ def test_spot_instances_are_asked_for_once_and_tagged(cloud, ask, heard):
 
 
 @pytest.mark.parametrize("connect", ["ssm", "endpoint"])
-def test_a_way_in_without_an_address(cloud, ask, heard, tmp_path, monkeypatch, connect):  # noqa: PLR0917
+def test_a_way_in_without_an_address(cloud, ask, heard, tmp_path, monkeypatch, connect):
     """The tunnel program of the AWS command line is stood for by a script that does what it does: join stdio and port 22."""
     tunnel(tmp_path / "bin", cloud)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")

@@ -42,8 +42,9 @@ def main() -> None:
         request = bench.request(bench.wheel("onnfs", files=600, size=24 << 20))
 
         def in_step(killer, at):
-            wait_for_step(killer, bench, request.run, STEPS[killer.killed])
-            killer.over.wait(0.2 if STEPS[killer.killed] == "copy" else 0)
+            step = STEPS[min(killer.killed, len(STEPS) - 1)]
+            wait_for_step(killer, bench, request.run, step)
+            killer.over.wait(0.2 if step == "copy" else 0)
 
         with Killer(bench, kills=kills, wait=in_step) as killer:
             result = bench.run(request)

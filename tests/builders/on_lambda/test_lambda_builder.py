@@ -12,6 +12,7 @@ from efsprov.emit.archive import Member, pack
 from efsprov.store.journal import read_state
 from efsprov.store.publish import rollback
 from tests.lambda_runtime.calls import client
+from tests.wheelhouse import build_wheel
 
 STINGY = """
 import os, pathlib
@@ -175,3 +176,10 @@ def test_a_function_that_does_not_fit_is_not_called(bench, fields, error, messag
     with pytest.raises(error, match=message):
         bench.run(bench.request(bench.wheel("unfit"), **fields))
     assert bench.endpoint.count("Invoke") == 0
+
+
+def test_a_wheel_that_brings_bytecode_is_built(bench):
+    bench.deploy()
+    inside = {"baked/__init__.py": "VALUE = 1\n", "baked/__pycache__/__init__.cpython-311.pyc": b"old"}
+    result = bench.run(bench.request(build_wheel(bench.wheelhouse.folder, "baked", "1.0", inside)))
+    bench.assert_one_verified_release(result.release)

@@ -34,7 +34,7 @@ def test_a_build_on_nfs_ends_in_one_verified_release(nfs_guest, lambda_runtime, 
     told = json.loads(done.stdout.splitlines()[-1])
     print(told)
     assert told["root"] == "nfs4"
-    assert told["killed"] == kills
-    assert told["invocations"] == kills + 1
+    assert told["killed"] >= kills
+    assert told["invocations"] == told["killed"] + 1
     seen = nfs_guest.run("b", ["ls", f"/mnt/b/efs/deps/tiny/{plain_target()}/current/site/onnfs"], check=True)
     assert "__init__.py" in seen.stdout
