@@ -37,15 +37,14 @@ class Brought:
 class S3Source:
     """One object, or all below a prefix; ``left_out`` are names directly below it that are no part of the model.
 
-    ``version`` and ``etag`` pin what one object has to be (None: what it is now). ``part`` bytes come in one request,
-    ``threads`` requests side by side.
+    ``version`` is that of one object (None: what it is now). ``part`` bytes come in one request, ``threads`` requests
+    side by side.
     """
 
     aws: Aws = field(repr=False)
     bucket: str
     key: str
     version: str | None = None
-    etag: str | None = None
     left_out: frozenset[str] = frozenset()
     part: int = PART
     threads: int = THREADS
@@ -139,19 +138,13 @@ class S3Source:
                 ) from error
             raise
         version = found.get("VersionId")
-        one = PinnedObject(
+        return PinnedObject(
             key=self.key,
             path=self.key.rpartition("/")[2],
             size=found["ContentLength"],
             etag=found["ETag"].strip('"'),
             version=version if version != "null" else None,
         )
-        if self.etag is not None and one.etag != self.etag:
-            raise FetchError(
-                f"{self.uri} was replaced: it is {one.etag} now, {self.etag} was wanted.",
-                hint="Nothing was published. The newer one has an event of its own.",
-            )
-        return one
 
     def _list(self) -> tuple[PinnedObject, ...]:
         prefix = self.key if not self.key or self.key.endswith("/") else f"{self.key}/"

@@ -4,7 +4,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from efsprov.core import filelist
 from efsprov.core.channel_name import check_channel_name
 from efsprov.core.errors import FetchError, UsageError
 from efsprov.core.filelist import FileEntry
+from efsprov.core.history import State
 from efsprov.models.archives import is_archive, unpack
 from efsprov.models.formats.detect import inspect_model
 from efsprov.models.formats.inspection import RiskKind
@@ -30,11 +31,16 @@ _MOST_META = 64
 
 @dataclass(frozen=True)
 class Provision:
-    """What a push is to do. ``sha256`` pins the source, ``meta`` are the user's own remarks, ``made_for`` a channel."""
+    """What a push is to do. ``sha256`` pins the source, ``meta`` are the user's own remarks, ``made_for`` a channel.
+
+    ``origin`` is remembered besides what the source says of itself. For ``superseded_by`` see ``ModelDraft``.
+    """
 
     sha256: str | None = None
     meta: Mapping[str, str] = field(default_factory=dict)
     made_for: str = ""
+    origin: Mapping[str, str] = field(default_factory=dict)
+    superseded_by: Callable[[Channel, State], str | None] = ModelDraft.superseded_by
     trusted: frozenset[RiskKind] = frozenset()
     activate: bool = True
     wait: bool = True
@@ -67,11 +73,11 @@ def provision(channel: Channel, source: Source, wish: Provision, steps: Steps) -
             format=inspection.format,
             entry=inspection.entry,
             sha256=sha256,
-            origin=dict(fetched.origin),
+            origin={**fetched.origin, **wish.origin},
             trusted=trusted,
             made_for=wish.made_for,
         )
-        draft = ModelDraft(facts=facts, meta=wish.meta, requirements=(source.uri,))
+        draft = ModelDraft(facts, wish.meta, (source.uri,), wish.superseded_by)
         return publish_model(channel, tree, entries, draft, steps, activate=wish.activate, wait=wish.wait)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError
@@ -29,11 +29,15 @@ from efsprov.store.verify import quick_check
 
 @dataclass(frozen=True)
 class ModelDraft:
-    """What the manifest is to say besides the files. ``requirements`` are shown as what the release was made from."""
+    """What the manifest is to say besides the files. ``requirements`` are shown as what the release was made from.
+
+    ``superseded_by`` is asked while nobody else publishes: the release that it names makes this one needless.
+    """
 
     facts: ModelFacts
     meta: Mapping[str, str] = field(default_factory=dict)
     requirements: tuple[str, ...] = ()
+    superseded_by: Callable[[Channel, State], str | None] = lambda channel, state: None  # noqa: ARG005
 
     def digest(self, entries: Sequence[FileEntry]) -> str:
         """Return what makes two releases the same: the files and what is said of them, but not where they came from."""
@@ -46,9 +50,11 @@ class ModelDraft:
 
 @dataclass(frozen=True)
 class Published:
-    """``outcome``: a release was made, the current one is the same already, or a published one was made current."""
+    """``outcome``: a release was made, the current one is the same already, a published one was made current, or one
+    that is later stays as it is.
+    """
 
-    outcome: Literal["published", "unchanged", "reactivated"]
+    outcome: Literal["published", "unchanged", "reactivated", "superseded"]
     release: str
     path: Path
     activated: bool
@@ -73,8 +79,12 @@ def publish_model(
     """
     files = tuple(FileEntry(f"{channel.payload}/{e.path}", e.size, e.sha256, 0o644) for e in entries)
     payload = _Payload(top, files, draft, draft.digest(files))
-    if channel.exists and (same := _find_same(channel, read_state(channel), payload.digest)):
-        return _use(channel, same, steps, wanted=activate)
+    if channel.exists:
+        state = read_state(channel)
+        if later := draft.superseded_by(channel, state):
+            return _left_alone(channel, later)
+        if same := _find_same(channel, state, payload.digest):
+            return _use(channel, same, steps, wanted=activate)
 
     def on_wait(holder: str) -> None:
         steps.note("publish", f"{channel.label} is being published by {holder}: waiting until that is done.")
@@ -83,6 +93,8 @@ def publish_model(
         prepared = prepare_for_publishing(lock, keep_staging=payload.digest[:16])
         for line in prepared.lines():
             steps.note("publish", line)
+        if later := draft.superseded_by(channel, prepared.state):
+            return _left_alone(channel, later)
         same = _find_same(channel, prepared.state, payload.digest)
         if same is None:
             with _removed_on_failure(channel, prepared.staging):
@@ -133,6 +145,12 @@ def _use(channel: Channel, release: str, steps: Steps, *, wanted: bool) -> Publi
         before=before if before != release else None,
         manifest=read_model_manifest(channel, release),
     )
+
+
+def _left_alone(channel: Channel, release: str) -> Published:
+    current = read_state(channel).current == release
+    manifest = read_model_manifest(channel, release)
+    return Published("superseded", release, channel.release_path(release), current, None, manifest)
 
 
 def _find_same(channel: Channel, state: State, digest: str) -> str | None:

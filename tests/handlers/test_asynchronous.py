@@ -29,7 +29,7 @@ def release(root) -> str:
 
 
 @pytest.fixture
-def run(deploy, onnx_root, boto3_mount, requests_path: Requests, release, tmp_path) -> Iterator:  # noqa: PLR0917
+def run(deploy, onnx_root, boto3_mount, requests_path: Requests, release, tmp_path) -> Iterator:
     """Makes an environment of one of the three functions."""
     root = tmp_path / "root"
     made = []

@@ -179,13 +179,6 @@ def test_object_that_is_added_during_the_copy(put, fetch):
         fetch("net/", lambda *_: put("net/b", b"late"), part=MB, threads=1)
 
 
-def test_object_that_was_replaced_since_its_event(put, fetch):
-    old = put("net.bin", b"old")["ETag"].strip('"')
-    put("net.bin", b"new")
-    with pytest.raises(FetchError, match="was replaced"):
-        fetch("net.bin", etag=old)
-
-
 @pytest.mark.parametrize("key", ["net/../escape", "net//twice"])
 def test_names_that_no_file_can_have(put, fetch, key):
     put(key, b"x")
