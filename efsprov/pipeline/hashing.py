@@ -48,7 +48,8 @@ def _hash(path: str, algorithm: str) -> HashedFile:
         size = os.fstat(fd).st_size
         if size <= _SMALL:
             return _digest(os.read(fd, _SMALL), size, algorithm)
-        with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as data:
+        # Mapped at once, which is cheaper than a page fault for every 64 KiB.
+        with mmap.mmap(fd, 0, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE, prot=mmap.PROT_READ) as data:
             return _digest(data, size, algorithm)
     finally:
         os.close(fd)
