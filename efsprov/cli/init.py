@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
     app.command("init")(init)
 
 
-def init(folder: _Folder = Path("."), *, force: _Force = False, as_json: Json = False) -> None:
+def init(folder: _Folder = Path(), *, force: _Force = False, as_json: Json = False) -> None:
     """Write a commented efsprov.toml to start from."""
     file = folder / FILE
     if not folder.is_dir():

@@ -139,6 +139,9 @@ def _print_plan(made: Plan) -> None:
     if made.current and made.changes:
         out.print(f"\nAgainst the current release {made.current}:")
         print_changes(made.changes)
+    if any(made.savings.values()):
+        told = ", ".join(f"{rule} {size(saved)}" for rule, saved in made.savings.items() if saved)
+        out.print(f"--slim would save: {told}." + (f" Left out: {', '.join(made.slim)}." if made.slim else ""))
     if made.smoke:
         out.print(f"Smoke test: {made.smoke}")
     for consent in made.consents:

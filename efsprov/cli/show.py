@@ -66,6 +66,9 @@ def _facts(channel: Channel, manifest: Manifest) -> list[tuple[str, str]]:
     ]
     if figures.linked_files:
         facts.append(("linked", f"{size(figures.linked_bytes)} in {figures.linked_files} files of earlier releases"))
+    if manifest.left_out:
+        told = ", ".join(f"{rule} {size(saved)}" for rule, saved in manifest.left_out.items())
+        facts.append(("left out", told))
     if figures.seconds:
         facts.append(("took", ", ".join(f"{step} {duration(seconds)}" for step, seconds in figures.seconds.items())))
     facts += [("note", note) for note in manifest.notes]

@@ -8,6 +8,7 @@ import typer
 from efsprov.cli.config import ChannelSection, load_config
 from efsprov.core.channel_name import check_channel_name
 from efsprov.core.errors import UsageError
+from efsprov.core.slim import check_rules
 from efsprov.pipeline.planning import Wish, name_of
 
 WritableRoot = Annotated[
@@ -93,7 +94,7 @@ def read_wish(context: typer.Context, **options: Any) -> Wish:
         requirements=tuple(r for r in requirements if r),
         requirement_files=(*files, *section.requirement_files),
         imports=tuple(options.pop("imports") or section.imports),
-        slim=tuple(options.pop("slim") or section.slim),
+        slim=check_rules(options.pop("slim") or section.slim),
         installer_settings=config.installer,
         **given,
         **options,

@@ -34,7 +34,8 @@ class Plan(_Record):
     """What a sync with the same options does.
 
     ``action``: build a release, nothing (the current release has the same lock), or make a published release with the
-    same lock current again. ``existing`` names that release.
+    same lock current again. ``existing`` names that release. ``savings`` are the bytes that each slim rule
+    leaves out, where the wheels are in the cache already.
     """
 
     root: str
@@ -48,6 +49,8 @@ class Plan(_Record):
     current: str | None = None
     existing: str | None = None
     changes: tuple[Change, ...] = ()
+    slim: tuple[str, ...] = ()
+    savings: dict[str, int] = Field(default_factory=dict)
     smoke: str = ""
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -10,11 +10,13 @@ from efsprov.core.errors import SmokeError
 from efsprov.core.filelist import FileEntry
 from efsprov.core.lock import parse_lock
 from efsprov.core.manifest import Distribution, Smoke
+from efsprov.core.slim import LIST_NAME
 from efsprov.core.target import Target
 from efsprov.pipeline.compile import compile_tree
 from efsprov.pipeline.index import write_index
 from efsprov.pipeline.installer_settings import InstallerSettings
 from efsprov.pipeline.interpreter import Interpreter, find_interpreter
+from efsprov.pipeline.slim import Slimmed, left_out_list, slim_site
 from efsprov.pipeline.smoke import SmokeResult, smoke
 from efsprov.pipeline.stage import stage
 from efsprov.pipeline.steps import Steps
@@ -23,7 +25,7 @@ from efsprov.pipeline.tree import Fingerprint, fingerprints, list_tree, tidy
 
 @dataclass(frozen=True)
 class Composed:
-    """A finished tree, laid out as a release, and all that is known of it. ``python`` is the interpreter's name."""
+    """A finished tree, laid out as a release, and all that is known of it. ``python`` is the interpreter's name, ``left_out`` the bytes that each slim rule saved."""
 
     tree: Path
     files: tuple[FileEntry, ...]
@@ -57,6 +59,7 @@ def compose(
         allow_sdists=request.allow_sdists,
         settings=settings,
     )
+    slimmed = _slim(request, tree, site, staged.hashes, steps)
     tidy(site)
     with steps.step("compile") as step:
         compiled = compile_tree(site, python.path)
@@ -66,9 +69,24 @@ def compose(
         index = write_index(tree, site, python.path, imported, arch=target.arch)
         step.outcome = f"{index.modules} modules, {index.hot_modules} of them on the import's path"
         # Some wheels bring bytecode (numpy 1.26 does): it was compiled anew, and its RECORD no longer tells its hash.
-        known = {f"site/{p}": sha256 for p, sha256 in staged.hashes.items() if not p.endswith(".pyc")}
+        known = {f"site/{p}": sha256 for p, sha256 in slimmed.hashes.items() if not p.endswith(".pyc")}
         files = list_tree(tree, known)
-    return Composed(tree, files, staged.distributions, tested, f"{python} ({target.name})")
+    left_out = {rule: saving.bytes for rule, saving in slimmed.saved.items()}
+    return Composed(tree, files, staged.distributions, tested, f"{python} ({target.name})", left_out)
+
+
+def _slim(request: BuildRequest, tree: Path, site: Path, hashes: dict[str, str], steps: Steps) -> Slimmed:
+    """Leave out what the request says, and list it in the release."""
+    if not request.slim:
+        return Slimmed(hashes)
+    with steps.step("stage", f"leaving out {', '.join(request.slim)}") as step:
+        slimmed = slim_site(site, request.slim, hashes=hashes)
+        (tree / LIST_NAME).write_text(left_out_list(slimmed.left_out, below="site"), "utf-8", "surrogateescape")
+        saved = sum(saving.bytes for saving in slimmed.saved.values())
+        step.outcome = f"{len(slimmed.left_out)} files left out, {saved / 1e6:.0f} MB saved"
+    for remark in slimmed.remarks:
+        steps.warn("stage", remark)
+    return slimmed
 
 
 def _smoke(

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import zipfile
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +16,15 @@ from efsprov.core.lock import Lock
 from efsprov.core.manifest import Distribution
 from efsprov.core.plan import Plan, PlannedWheel
 from efsprov.core.requirements import check_requirement, requirement_name
+from efsprov.core.slim import savings
 from efsprov.core.target import AUTO, HOST, Arch, Target, host_target, targets_for
+from efsprov.pipeline.fetch import WheelCache
 from efsprov.pipeline.gate import gate
 from efsprov.pipeline.installer_settings import InstallerSection, InstallerSettings, installer_settings
 from efsprov.pipeline.interpreter import own_interpreter
 from efsprov.pipeline.resolve import Resolution, ResolveRequest, resolve
 from efsprov.pipeline.run import find_same
+from efsprov.pipeline.scratch import cache_folder
 from efsprov.pipeline.sizes import with_sizes
 from efsprov.pipeline.steps import Steps
 from efsprov.store.journal import read_state
@@ -152,11 +156,24 @@ def _plan(wish: Wish, resolution: Resolution, request: BuildRequest) -> Plan:
             for package in resolution.lock.packages
         ),
         lock_digest=request.lock_digest,
+        slim=wish.slim,
+        savings=_savings(resolution.lock),
         smoke=f"import {', '.join(wish.imports)}" if wish.imports else "import what the requirements provide",
         notes=resolution.notes,
         warnings=remarks_on(resolution.target),
         consents=resolution.consents,
     )
+
+
+def _savings(lock: Lock) -> dict[str, int]:
+    """Return what each slim rule leaves out, in bytes, read from the wheels' own listings; empty where one is not here."""
+    cache, sizes = WheelCache(cache_folder() / "wheels"), {}
+    for package in lock.packages:
+        if not package.file.is_wheel or not cache.has(package.file):
+            return {}
+        with zipfile.ZipFile(cache.path(package.file)) as wheel:
+            sizes.update({member.filename: member.file_size for member in wheel.infolist() if not member.is_dir()})
+    return {rule: saving.bytes for rule, saving in savings(sizes).items()}
 
 
 def _compare_with_root(plan: Plan, root: Root, resolution: Resolution) -> Plan:
