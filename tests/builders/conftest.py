@@ -9,7 +9,10 @@ import pytest
 from efsprov.builders.ssh_builder import SshBuilder
 from efsprov.builders.ssh_target import SshTarget
 from efsprov.core.build import BuildRequest
+from tests.builders.commands import wheels
 from tests.builders.sshd import LocalSshd
+
+__all__ = ["wheels"]
 
 LOCK = """lock-version = "1.0"
 created-by = "efsprov"

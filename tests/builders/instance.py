@@ -134,7 +134,7 @@ class Instances:
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "PYTHONPATH": str(REPOSITORY),
                 "XDG_STATE_HOME": str(folder / "state"),
-                "XDG_CACHE_HOME": str(self.folder / "cache"),
+                "XDG_CACHE_HOME": "/run/cache",  # another file system than the one that is mounted, as on EC2
                 **self.environment,
             },
             **settings,
