@@ -19,6 +19,8 @@ _LABELS: dict[Step, str] = {
     "check": "Checking the files",
     "compile": "Compiling",
     "smoke": "Smoke test",
+    "convert": "Converting",
+    "measure": "Measuring",
     "index": "Indexing",
     "copy": "Copying to the root",
     "publish": "Publishing",

@@ -6,7 +6,20 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 Step = Literal[
-    "resolve", "gate", "launch", "fetch", "stage", "check", "compile", "smoke", "index", "copy", "publish", "activate"
+    "resolve",
+    "gate",
+    "launch",
+    "fetch",
+    "stage",
+    "check",
+    "compile",
+    "smoke",
+    "convert",
+    "measure",
+    "index",
+    "copy",
+    "publish",
+    "activate",
 ]
 
 
