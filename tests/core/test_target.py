@@ -1,4 +1,5 @@
 from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -101,3 +102,11 @@ def test_runtimes_that_have_ended_or_soon_will_are_remarked_on():
     assert "ends its support" in runtime.remark(date(2026, 8, 1))
     assert "ended its support" in runtime.remark(date(2026, 10, 31))
     assert host_target(python="3.11", arch="x86_64", glibc=(2, 36)).lambda_runtime is None
+
+
+def test_the_reference_lists_the_runtimes_as_they_are():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "targets.md").read_text()
+    for runtime in LAMBDA_RUNTIMES:
+        glibc = ".".join(map(str, runtime.glibc))
+        tag = f"manylinux_{glibc.replace('.', '_')}"
+        assert f"| `{runtime.name}` | {runtime.system} | {glibc} | `{tag}` | {runtime.ends} |" in page
