@@ -50,6 +50,7 @@ class TestPackages:
             (zipped(**{"..__x": "x"}), "InvalidParameterValueException", "Could not unzip"),
             (bytes(52_700_000), "RequestTooLargeException", "70167211"),
         ],
+        ids=["not a zip", "outside", "too large"],
     )
     def test_that_lambda_would_refuse(self, aws, create, package, code, message):
         create()
