@@ -1,0 +1,10 @@
+# What is measured against the bars, each in one run (docs/explanation/publishing-speed.md).
+#   make bench-sync [FRAMEWORK=torch==2.6.0] [SYNC_OPTIONS='--delay 1 --no-copytree']
+
+BENCH_PYTHON ?= $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
+FRAMEWORK ?= tensorflow==2.15
+
+.PHONY: bench-sync
+
+bench-sync: lab-packages
+	PYTHONPATH=. $(BENCH_PYTHON) benchmarks/bench_sync.py '$(FRAMEWORK)' $(SYNC_OPTIONS)
