@@ -31,6 +31,7 @@ IMPORTERS = {
     "typer": "cli/",
     "rich": "cli/",
     "elftools": "pipeline/",
+    "urllib3": "pipeline/http.py",
     "uv": "pipeline/",
 }
 MODULES = sorted(ROOT.rglob("*.py"))
