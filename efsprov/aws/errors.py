@@ -148,7 +148,7 @@ def explain(error: ClientError | BotoCoreError, *, region: str, denial: str = ""
             f"{where} failed again and again: {code}. AWS says: {_sentence(message)}", hint="Try again in some minutes."
         )
     hint = _HINTS.get(code, "")
-    if "IAM Instance Profile" in message:
+    if "instance profile" in message.lower():
         hint = "[ec2] instance_profile names it; `efsprov iac iam` prints the policies that its role and its user need."
     return AwsError(f"{where} failed: {code}. AWS says: {_sentence(message)}", hint=hint)
 

@@ -71,9 +71,9 @@ class RunRecord(BaseModel):
     def save(self) -> None:
         """Write the record, whole or not at all."""
         path = self.path
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}")
         try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with os.fdopen(_private(temporary), "w") as file:
                 file.write(self.model_dump_json(indent=1))
                 file.flush()

@@ -1,0 +1,163 @@
+"""What cannot work is told before anything is made; looking changes nothing."""
+
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from efsprov.aws.address import address_toward, public_address
+from efsprov.aws.session import open_session
+from efsprov.builders.ec2.preflight import preflight
+from efsprov.core.errors import AwsError, BuilderError, EfsprovError, GateError, UsageError
+from efsprov.core.target import Target
+
+TARGET = Target.parse(f"python{sys.version_info[0]}.{sys.version_info[1]}-x86_64")
+
+
+@pytest.fixture
+def look(cloud):
+    def look(target=TARGET, **changes):
+        try:
+            return preflight(open_session(), cloud.configured(**changes).complete(), target)
+        finally:
+            changing = ("Run", "Import", "Create", "Authorize", "Delete", "Terminate")
+            made = [
+                s
+                for s in cloud.aws.sent
+                if s.action.partition(":")[2].startswith(changing) and s.parameters.get("DryRun") != "true"
+            ]
+            assert made == []
+
+    return look
+
+
+def test_a_site_is_found(cloud, look):
+    site = look()
+    assert [(c.instance_type, c.zone) for c in site.candidates] == [
+        (t, z) for t in ("m7i.xlarge", "m6i.xlarge") for z in cloud.zones
+    ]
+    assert site.groups == (cloud.mount_group,)
+    assert site.way_in.block == "192.0.2.7/32"
+    assert site.vpc == cloud.vpc
+
+
+def test_arm_targets_get_arm_images_and_types(look):
+    site = look(Target.parse("python3.13-arm64"), instance_types=())
+    assert site.image.arch == "arm64"
+    assert site.candidates[0].instance_type.startswith("m7g")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"file_system": "fs-00000000"}, "fs-00000000"),
+        ({"access_point": "fsap-00000000"}, "fsap-00000000"),
+        ({"instance_types": ("m7g.xlarge",)}, "m7g.xlarge is arm64; the target is x86_64"),
+        ({"instance_types": ("m99.tiny",)}, "m99.tiny"),
+        ({"ami": "ami-00000000"}, "ami-00000000"),
+        ({"instance_profile": "nobody"}, "nobody"),
+        ({"subnets": ("subnet-00000000",)}, "The subnet ID"),
+    ],
+)
+def test_what_is_wrong_is_named(look, changes, words):
+    with pytest.raises(EfsprovError, match=words) as caught:
+        look(**changes)
+    assert caught.value.hint
+
+
+def test_a_python_that_amazon_linux_has_not_is_refused_first(cloud, look):
+    with pytest.raises(GateError, match=r"no package of Python 3\.10"):
+        look(Target.parse("python3.10-x86_64"))
+    assert cloud.aws.sent == []
+
+
+def test_a_mount_target_missing_in_the_zone_is_told_with_the_zones_that_have_one(cloud, look):
+    other = cloud.aws.client("ec2").create_subnet(
+        VpcId=cloud.vpc, CidrBlock="10.9.9.0/24", AvailabilityZone="eu-central-1c"
+    )
+    subnet = other["Subnet"]["SubnetId"]
+    cloud.aws.sent.clear()
+    with pytest.raises(BuilderError, match="no mount target in eu-central-1c") as caught:
+        look(subnets=(subnet,))
+    assert "eu-central-1a, eu-central-1b" in caught.value.hint
+
+
+def test_a_subnet_of_another_vpc_is_refused(cloud, look):
+    subnet = cloud.aws.client("ec2").describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])[
+        "Subnets"
+    ][0]["SubnetId"]
+    with pytest.raises(BuilderError, match="the mount targets"):
+        look(subnets=(subnet,))
+
+
+def test_a_file_system_without_mount_targets_is_told(cloud, look):
+    bare = cloud.aws.client("efs").create_file_system(CreationToken="bare")["FileSystemId"]
+    cloud.aws.sent.clear()
+    with pytest.raises(BuilderError, match="no mount target that can be used"):
+        look(file_system=bare, access_point=None)
+
+
+def test_an_access_point_of_another_file_system_is_refused(cloud, look):
+    efs = cloud.aws.client("efs")
+    other = efs.create_file_system(CreationToken="other")["FileSystemId"]
+    point = efs.create_access_point(ClientToken="other", FileSystemId=other)["AccessPointId"]
+    cloud.aws.sent.clear()
+    with pytest.raises(BuilderError, match=f"{point} is one of {other}"):
+        look(access_point=point)
+
+
+def test_a_mount_target_that_lets_nobody_in_is_told_with_the_command(cloud, look):
+    ec2 = cloud.aws.client("ec2")
+    rules = ec2.describe_security_groups(GroupIds=[cloud.mount_group])["SecurityGroups"][0]["IpPermissions"]
+    ec2.revoke_security_group_ingress(GroupId=cloud.mount_group, IpPermissions=rules)
+    cloud.aws.sent.clear()
+    with pytest.raises(BuilderError, match="lets no builder in") as caught:
+        look()
+    assert f"authorize-security-group-ingress --group-id {cloud.mount_group}" in caught.value.hint
+
+
+def test_a_private_subnet_has_no_public_way_in(cloud, look):
+    ec2 = cloud.aws.client("ec2")
+    table = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [cloud.vpc]}])["RouteTables"][0][
+        "RouteTableId"
+    ]
+    ec2.delete_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0")
+    cloud.aws.sent.clear()
+    with pytest.raises(BuilderError, match="no way to an internet gateway") as caught:
+        look()
+    assert "--connect private, endpoint or ssm" in caught.value.hint
+    assert look(connect="private").way_in.block == "192.0.2.7/32"
+
+
+def test_programs_that_a_way_in_needs_are_looked_for(look, monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    for connect in ("ssm", "endpoint"):
+        with pytest.raises(UsageError, match="The program aws"):
+            look(connect=connect)
+
+
+def test_the_own_address_is_asked_for_and_checked():
+    answers = [b"192.0.2.9\n", b"<html>"]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answers.pop(0))
+
+        def log_message(self, *arguments):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        assert public_address(url) == "192.0.2.9"
+        with pytest.raises(AwsError, match="html"):
+            public_address(url)
+        server.shutdown()
+        thread.join()
+    with pytest.raises(AwsError, match="could not be found out"):
+        public_address(url)
+    assert address_toward("127.0.0.1") == "127.0.0.1"
