@@ -76,8 +76,8 @@ def activate(channel: Channel, release: str, *, do: Action = "activate", note: s
 def activate_published(channel: Channel, release: str, *, since: State) -> str | None:
     """Make the release current that this publisher just published; return the id of the one that was.
 
-    Raises ``ConflictError`` when anybody else published or activated after ``since``: their decision is younger; and
-    ``IntegrityError`` when somebody marked it bad already.
+    Raises ``ConflictError`` when anybody else published or activated after ``since`` (their decision is younger), also
+    where that came right after the activation; and ``IntegrityError`` when somebody marked it bad already.
     """
 
     def undisturbed(entries: tuple[Entry, ...]) -> bool:
@@ -88,6 +88,15 @@ def activate_published(channel: Channel, release: str, *, since: State) -> str |
 
     before, _ = append_when(channel, "activate", release, undisturbed)
     project(channel)
+    last = next(entry for entry in reversed(read_entries(channel)) if entry.do in ACTIVATIONS)
+    if (
+        last.release != release
+    ):  # where this machine was cut off between the journal and the swap, or an operator was quick
+        raise ConflictError(
+            f"Release {release} of {channel.label} was made current, but {last.by} changed that since: "
+            f"{last.do} {last.release}.",
+            hint=f"`efsprov history` shows what happened. If it is still wanted: `efsprov activate {release}`.",
+        )
     return before.current
 
 

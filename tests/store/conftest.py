@@ -1,7 +1,5 @@
 """A root of its own for each test, and builds to fill it with."""
 
-import os
-
 import pytest
 
 from tests.store.minisync import build, open_channel
@@ -38,7 +36,7 @@ def snapshot(root):
         found = {}
         for path in sorted([root, *root.rglob("*")]):
             status = path.lstat()
-            what = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None  # noqa: PTH115
+            what = str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else None
             found[str(path)] = (status.st_mode, status.st_mtime_ns, status.st_nlink, what)
         return found
 

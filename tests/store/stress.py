@@ -66,7 +66,7 @@ class Worker:
     def run(self, seconds: float, operations: int) -> None:
         until, begun = time.monotonic() + seconds, 0
         names, weights = zip(*WEIGHTS.items(), strict=True)
-        while time.monotonic() < until and begun != operations:
+        while time.monotonic() < until and (operations == 0 or begun < operations):
             begun += 1
             (name,) = self._chance.choices(names, weights)
             self._write(began=name)

@@ -1,5 +1,6 @@
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -97,7 +98,7 @@ class TestProjecting:
         channel.current.mkdir()
         with pytest.raises(RootError, match="Swapping `current` failed"):
             project(channel)
-        assert [name for name in os.listdir(channel.path) if name.startswith(".current")] == []  # noqa: PTH208
+        assert list(channel.path.glob(".current*")) == []
 
     def test_another_writers_swap_in_between_is_put_right(self, two):
         """A publisher that was cut off swaps late: its rename went through although its lock was gone."""
@@ -140,7 +141,7 @@ class TestProjecting:
                 super().symlink(text, path, dir_fd=dir_fd)
                 self.made += 1
                 if self.made == 1:
-                    os.unlink(path)  # noqa: PTH108
+                    Path(path).unlink()
 
         append(channel, "rollback", first, after=4)
         assert project(open_channel(channel.root.path, ops=CleanedAway()))
@@ -154,4 +155,4 @@ class TestProjecting:
         with pytest.raises(RootError, match=os.strerror(code)):
             project(open_channel(channel.root.path, ops=FaultyOps(Fault("error", at, code))))
         assert read_current(channel) == second
-        assert [name for name in os.listdir(channel.path) if name.startswith(".current")] == []  # noqa: PTH208
+        assert list(channel.path.glob(".current*")) == []

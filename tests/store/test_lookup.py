@@ -1,4 +1,4 @@
-import os
+from pathlib import Path
 
 import pytest
 
@@ -29,9 +29,9 @@ def test_what_cannot_be_looked_at_is_raised(tmp_path):
 
 
 def test_closes_what_it_opens(tmp_path):
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
         look(tmp_path)
         with pytest.raises(KeyError), open_directory(tmp_path):
             raise KeyError
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

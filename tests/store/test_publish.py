@@ -1,5 +1,5 @@
-import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -92,7 +92,7 @@ class TestPublishing:
 
         def sync_into(channel, built, target):
             first = channel.release_path(read_state(channel).live[0].id)
-            os.makedirs(target)  # noqa: PTH103
+            Path(target).mkdir()
             for name in ("release.json", "files.list"):
                 (channel.releases / target / name).write_bytes((first / name).read_bytes())
 
@@ -173,6 +173,26 @@ class TestActivating:
         assert third != first
         with pytest.raises(ConflictError):
             refuse_foreign(channel, since, release=second, actions=ACTIVATIONS)
+
+    def test_of_a_sync_that_is_overtaken_before_it_returns_is_told(self, three):
+        """As where a publisher was cut off between the journal and the swap, and replaced."""
+        channel, first, second, _ = three
+
+        class Overtaken(FaultyOps):
+            overtaken = False
+
+            def rename(self, source, target):
+                if not self.overtaken:
+                    self.overtaken = True
+                    activate(open_channel(channel.root.path, by="operator"), second)
+                super().rename(source, target)
+
+        late = open_channel(channel.root.path, ops=Overtaken())
+        with pytest.raises(
+            ConflictError, match=f"{first} .* was made current, but operator changed that since: activate"
+        ):
+            activate_published(late, first, since=read_state(channel))
+        assert read_current(channel) == second
 
     def test_of_a_sync_is_refused_when_the_release_was_marked_bad_meanwhile(self, three):
         channel, first, _, third = three

@@ -1,6 +1,5 @@
 import errno
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -214,4 +213,4 @@ class TestFailing:
 def test_whether_it_is_held_can_be_asked_of_what_does_not_exist(root):
     root.mkdir()
     assert not is_locked(Root.open(root).channel(NAME, TARGET))
-    assert os.listdir(root) == []  # noqa: PTH208
+    assert list(root.iterdir()) == []

@@ -113,7 +113,10 @@ class TestPreparing:
         assert report.resumed
         assert report.removed == (f"staging/{'b' * 16}.2",)
         assert (report.staging / "site" / "x").read_text() == "x"
-        assert sorted(os.listdir(channel.staging)) == [report.staging.name, f"{report.staging.name}.copied"]  # noqa: PTH208
+        assert sorted(path.name for path in channel.staging.iterdir()) == [
+            report.staging.name,
+            f"{report.staging.name}.copied",
+        ]
 
     def test_hands_on_the_newest_when_there_are_several(self, one):
         channel, _ = one
