@@ -4,13 +4,16 @@
     import tensorflow
 
 The environment says what: EFSPROV_ROOT, EFSPROV_CHANNEL (several with commas between), EFSPROV_RELEASE (pins),
-EFSPROV_TARGET. `BootstrapError` is raised where that names nothing usable. Never writes, needs no network and only the
+EFSPROV_TARGET. `BootstrapError` is raised where that names nothing usable. Imports are answered from the release's index
+where it has one for this interpreter; EFSPROV_ACCEL=0 switches that off. Never writes, needs no network and only the
 standard library of CPython 3.9 to 3.14.
 """
 
 import os
 import sys
+from _frozen_importlib_external import PathFinder
 
+from efsprov.bootstrap._finder import Accelerator, tell
 from efsprov.bootstrap._pin import (
     BootstrapError,
     Release,
@@ -65,7 +68,25 @@ def _put_on_path() -> None:
     sys.path[at:at] = missing
 
 
+def _accelerate(release: Release) -> None:
+    """Have imports from RELEASE answered from its index; that costs nothing until the first of them."""
+    if os.environ.get("EFSPROV_ACCEL") == "0":
+        tell(f"{release.path} is imported without its index: EFSPROV_ACCEL=0")
+        return
+    accelerator = Accelerator(release.path)
+    if not any(getattr(hook, "__self__", None) == accelerator for hook in sys.path_hooks):
+        sys.path_hooks.insert(0, accelerator.hook)
+        at = next((i for i, finder in enumerate(sys.meta_path) if finder is PathFinder), len(sys.meta_path))
+        sys.meta_path.insert(at, accelerator)
+        for path in [
+            path for path in sys.path_importer_cache if path == release.site or path.startswith(release.site + "/")
+        ]:
+            del sys.path_importer_cache[path]
+
+
 releases: "Mapping[str, Release]" = _pin_all()
 """What was pinned: {channel: `Release`}, in the order in which they are on ``sys.path``."""
 
 _put_on_path()
+for _release in releases.values():
+    _accelerate(_release)

@@ -32,14 +32,18 @@ class SmokeResult:
     """What importing ``imports`` took. Paths are relative to the site; sizes in bytes, times in seconds.
 
     ``modules`` are the names of the release's modules in the order of loading. ``order`` has the sources that ran and
-    the libraries that were loaded in the order of first use, ``opened`` other files that were read. ``libraries`` maps
-    each mapped file to the (offset, length) runs of pages that were touched; it is empty where the kernel tells none.
+    the libraries that were loaded in the order of first use, ``loaded`` those of them that are no modules but what modules
+    need, ``starts`` where in it each import began, ``quoted`` the sources whose lines were asked for, by tracebacks for
+    example. ``libraries`` maps each mapped file to the (offset, length) runs of pages that were touched; it is empty
+    where the kernel tells none.
     """
 
     imports: tuple[str, ...]
     modules: tuple[str, ...]
     order: tuple[str, ...]
-    opened: tuple[str, ...]
+    loaded: tuple[str, ...]
+    starts: tuple[int, ...]
+    quoted: tuple[str, ...]
     libraries: Mapping[str, tuple[tuple[int, int], ...]]
     seconds: float
     cpu_seconds: float
@@ -109,7 +113,9 @@ def _result(told: dict[str, Any]) -> SmokeResult:
         imports=tuple(told["imports"]),
         modules=tuple(told["modules"]),
         order=tuple(told["order"]),
-        opened=tuple(told["opened"]),
+        loaded=tuple(told["loaded"]),
+        starts=tuple(told["starts"]),
+        quoted=tuple(told["quoted"]),
         libraries={name: tuple((at, length) for at, length in runs) for name, runs in told["libraries"].items()},
         seconds=told["seconds"],
         cpu_seconds=told["cpu_seconds"],

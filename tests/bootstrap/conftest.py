@@ -35,6 +35,12 @@ def interpreters() -> dict[str, str]:
 INTERPRETERS = interpreters()
 
 
+@pytest.fixture(name="interpreters")
+def _interpreters():
+    """{version: path} of all of them."""
+    return INTERPRETERS
+
+
 @pytest.fixture(params=INTERPRETERS, ids=str)
 def python(request):
     """Path of each interpreter in turn."""

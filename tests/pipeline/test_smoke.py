@@ -35,6 +35,7 @@ def test_modules_are_told_in_the_order_of_use(site):
     assert result.order == ("package/__init__.py", "package/b.py", "other.py", "package/a.py")
     assert result.modules == ("package", "package.b", "other", "package.a")
     assert result.imports == ("package", "package.a")
+    assert result.starts == (0, 4)
     assert result.libraries == {}
     assert result.cpu_seconds > 0
     assert 1 << 20 < result.max_rss < 1 << 30
@@ -45,9 +46,9 @@ def test_modules_that_remove_themselves_are_told_too(site):
     assert smoke(tree, PYTHON, ("fleeting",)).order == ("fleeting.py", "lasting.py")
 
 
-def test_files_that_are_read_are_told(site):
-    tree = site(reader="open(__file__).read(); open('/etc/hostname'); open('scratch', 'w')")
-    assert smoke(tree, PYTHON, ("reader",)).opened == ("reader.py",)
+def test_sources_whose_lines_are_asked_for_are_told(site):
+    tree = site(asker="import traceback, other; traceback.extract_stack()[-1].line", other="X = 1")
+    assert smoke(tree, PYTHON, ("asker",)).quoted == ("asker.py",)
 
 
 def test_touched_pages_of_a_mapped_file_are_told_however_much_is_cached(site, tmp_path):
@@ -84,6 +85,7 @@ PyMODINIT_FUNC PyInit_high(void) { return low() ? PyModule_Create(&def) : NULL; 
     (tree / "top.py").write_text("import high")
     result = smoke(tree, PYTHON, ("top",))
     assert result.order == ("top.py", "liblow.so", "high.so")
+    assert result.loaded == ("liblow.so",)
     assert set(result.libraries) == {"liblow.so", "high.so"}
     assert all(at % mmap.PAGESIZE == 0 < length for runs in result.libraries.values() for at, length in runs)
 

@@ -17,32 +17,32 @@ IN_MEMORY = 0b11 << 62  # of a pagemap entry: present, or swapped out (Linux, ad
 
 
 class Timeline:
-    """What was used, in the order of first use: sources that ran, libraries that were loaded, files that were opened."""
+    """What was used, in the order of first use: sources that ran and libraries that were loaded.
+
+    ``order`` tells of each whether it was imported as a module.
+    """
 
     def __init__(self, site: str) -> None:
         self.prefix = site + "/"
-        self.order: "dict[str, None]" = {}
-        self.opened: "dict[str, None]" = {}
+        self.order: "dict[str, bool]" = {}
 
     def hook(self, event: str, args: "tuple[object, ...]") -> None:
         """Note audit EVENT; only what lies in the tree counts.
 
         ``exec`` has the code object of each module that is run, ``import`` the file of each extension module that is
-        about to be loaded, ``ctypes.dlopen`` that of a library, ``open`` that of anything that Python code reads.
+        about to be loaded, ``ctypes.dlopen`` that of a library.
         """
         if event == "exec":
             path = getattr(args[0], "co_filename", None) if getattr(args[0], "co_name", "") == "<module>" else None
-            self._note(self.order, path)
+            self._note(path)
         elif event == "import":
-            self._note(self.order, args[1])
+            self._note(args[1])
         elif event == "ctypes.dlopen":
-            self._note(self.order, args[0])
-        elif event == "open" and not (isinstance(args[2], int) and args[2] & os.O_ACCMODE):
-            self._note(self.opened, args[0])
+            self._note(args[0], imported=False)
 
-    def _note(self, where: "dict[str, None]", path: object) -> None:
+    def _note(self, path: object, *, imported: bool = True) -> None:
         if isinstance(path, str) and path.startswith(self.prefix):
-            where.setdefault(path[len(self.prefix) :])
+            self.order.setdefault(path[len(self.prefix) :], imported)
 
 
 def touched(site: str) -> "dict[str, list[list[int]]]":
@@ -116,6 +116,18 @@ def file_of(module: object) -> str:
     return file if isinstance(file, str) else ""
 
 
+def _start_as_a_runtime_does(site: str) -> None:
+    """Put setuptools' distutils in the place of the standard one, if SITE has it.
+
+    That is what the start-up file does that Lambda's own site-packages have up to Python 3.11
+    (distutils-precedence.pth): there, importing distutils imports the release's setuptools.
+    """
+    import importlib
+
+    if sys.version_info < (3, 12) and os.access(f"{site}/_distutils_hack/__init__.py", os.R_OK):
+        importlib.import_module("_distutils_hack").add_shim()
+
+
 def main(site: str, report: str, imports: "list[str]") -> None:
     """Import IMPORTS in order with SITE first on the path, as the shim puts it, and write REPORT."""
     import importlib
@@ -128,33 +140,43 @@ def main(site: str, report: str, imports: "list[str]") -> None:
     site = os.path.realpath(site)
     sys.argv[:] = [""]
     sys.path.insert(0, site)
+    _start_as_a_runtime_does(site)
     timeline = Timeline(site)
     sys.addaudithook(timeline.hook)
     process = os.getpid()
     wall, cpu = time.perf_counter(), time.process_time()
+    starts = []
     for name in imports:
+        starts.append(len(timeline.order))
         with open(report, "w", encoding="utf-8") as out:
             out.write(name)
         importlib.import_module(name)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     if os.getpid() != process:  # a child that a package forked and that came back from its import
         os._exit(0)
-    order, opened = list(timeline.order), list(timeline.opened)
+    order = list(timeline.order)
+    imported = {name for name in order if timeline.order[name]}
     try:
         libraries = touched(site)
     except OSError:  # a kernel or a sandbox without pagemap: then nothing is known, and nothing is read ahead
         libraries = {}
 
     import json
+    import linecache
     import resource
 
+    lines = [path for path, entry in list(linecache.cache.items()) if len(entry) > 1]
+    complete = with_dependencies(order, site)
+    moved = [*map(complete.index, order), len(complete)]
     started = {f"{site}/{name}": i for i, name in enumerate(order)}
     modules = {name: started.get(file_of(module)) for name, module in list(sys.modules.items())}
     document = {
         "imports": imports,
         "modules": [name for _, name in sorted((at, name) for name, at in modules.items() if at is not None)],
-        "order": with_dependencies(order, site),
-        "opened": [name for name in opened if not name.endswith(".pyc")],
+        "order": complete,
+        "loaded": [name for name in complete if name not in imported],
+        "starts": [moved[at] for at in starts],
+        "quoted": [path[len(site) + 1 :] for path in lines if path.startswith(site + "/")],
         "libraries": libraries,
         "seconds": wall,
         "cpu_seconds": cpu,

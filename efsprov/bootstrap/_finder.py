@@ -1,0 +1,184 @@
+"""Answers the import system for a release's folders from its index, as the standard finder would from the disk.
+
+What it finds are the standard loaders' own specs, with real paths: `inspect`, `pkgutil`, `importlib.resources`,
+`runpy`, tracebacks and `pickle` see nothing else than without it. `find_spec` follows CPython's `FileFinder` (3.9 to
+3.14): a regular package before a module before a namespace package, extensions before sources before bytecode.
+"""
+
+import _imp
+import marshal
+import sys
+from _frozen_importlib import ModuleSpec
+from _frozen_importlib_external import (
+    BYTECODE_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+    SourcelessFileLoader,
+    spec_from_file_location,
+)
+
+from efsprov.bootstrap._caches import Caches
+from efsprov.bootstrap._index import BYTECODE, EXTENSION, NAMESPACE, PACKED, SOURCE, UNKNOWN, Index, UnusableError
+from efsprov.bootstrap._readahead import ReadAhead
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import CodeType, ModuleType
+    from typing import Any, Optional
+
+_LOADERS: "dict[int, Any]" = {
+    PACKED: SourceFileLoader,
+    SOURCE: SourceFileLoader,
+    EXTENSION: ExtensionFileLoader,
+    BYTECODE: SourcelessFileLoader,
+}
+# As importlib sets up its own path hook.
+_DETAILS = (
+    (ExtensionFileLoader, _imp.extension_suffixes()),
+    (SourceFileLoader, SOURCE_SUFFIXES),
+    (SourcelessFileLoader, BYTECODE_SUFFIXES),
+)
+
+
+class Opened:
+    """An index in use, with what is done ahead of imports and beside them."""
+
+    __slots__ = ("caches", "index", "read_ahead")
+
+    def __init__(self, release: str) -> None:
+        self.index = Index(release)
+        plan = self.index.plan()
+        self.read_ahead = ReadAhead(self.index, *plan[:4])
+        self.caches = Caches(self.index, *plan[4:])
+
+
+class Accelerator:
+    """One release's index, opened when the first import reaches the release; in doubt there is none.
+
+    Its bound method `hook` belongs on ``sys.path_hooks``, itself on ``sys.meta_path`` before the standard path finder.
+    """
+
+    def __init__(self, release: str) -> None:
+        self._release = release
+        self._site = release + "/site"
+        self._tried = False
+        self._opened: "Optional[Opened]" = None
+
+    def __eq__(self, other: object) -> bool:
+        """Of the same release: activating it again must not add another."""
+        return getattr(other, "_release", None) == self._release
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def hook(self, path: str) -> FileFinder:
+        """A finder for PATH where it is a folder of the release; ImportError elsewhere: then another hook is asked."""
+        if isinstance(path, str) and (path == self._site or path.startswith(self._site + "/")):
+            opened = self._open()
+            entries = opened.index.folder(path) if opened else None
+            if opened and entries is not None:
+                return IndexedFinder(path, entries, opened)
+        raise ImportError("not a folder of the release", path=path)
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        """Nothing: modules are found by way of the path hook."""
+
+    def find_distributions(self, context: object) -> "Iterable[object]":
+        """Nothing either, but the path finder, which is asked next, will find the metadata in the index."""
+        opened = self._open()
+        if opened:
+            from efsprov.bootstrap._metadata import serve  # noqa: PLC0415 - few programs ask for metadata
+
+            serve(opened.index, context)
+        return ()
+
+    def invalidate_caches(self) -> None:
+        """Nothing: a release never changes."""
+
+    def _open(self) -> "Optional[Opened]":
+        """The index; None, and one line in the log, where it cannot be used."""
+        if not self._tried:
+            try:
+                self._opened = Opened(self._release)
+            except UnusableError as error:
+                tell(f"{self._release} is imported without its index: {error}")
+            self._tried = True
+        return self._opened
+
+
+class IndexedFinder(FileFinder):
+    """The standard finder of one folder, with its ENTRIES from the index in the place of look-ups."""
+
+    def __init__(self, path: str, entries: "dict[str, tuple[Any, ...]]", opened: Opened) -> None:
+        super().__init__(path, *_DETAILS)
+        self._entries = entries
+        self._opened = opened
+
+    def find_spec(self, fullname: str, target: "Optional[ModuleType]" = None) -> "Optional[ModuleSpec]":
+        """The spec of module FULLNAME as it is in this folder; None where it is not."""
+        name = fullname.rpartition(".")[2]
+        entry = self._entries.get(name)
+        self._opened.caches.fill()
+        if entry is None:
+            return None
+        kind = entry[0]
+        folder = f"{self.path}/{name}"
+        if kind == NAMESPACE:
+            spec = ModuleSpec(fullname, None)
+            spec.submodule_search_locations = [folder]
+            return spec
+        if kind == UNKNOWN:
+            return super().find_spec(fullname, target)
+        path = f"{self.path}/{entry[1]}"
+        self._opened.read_ahead.about_to_use(path, library=kind == EXTENSION)
+        self._opened.caches.note(fullname, path)
+        loader = _LOADERS[kind](fullname, path)
+        if kind == PACKED:
+            loader.get_code = _PackedCode(loader, self._opened, entry[2:])
+        places = [folder] if "/" in entry[1] else None
+        return spec_from_file_location(fullname, path, loader=loader, submodule_search_locations=places)
+
+
+class _PackedCode:
+    """What a loader's ``get_code`` is until it is called: then it takes itself away, and the loader is a plain one.
+
+    It compares as the method would: two specs of one module are equal.
+    """
+
+    __slots__ = ("_loader", "_opened", "_where")
+
+    def __init__(self, loader: "Any", opened: Opened, where: "tuple[Any, ...]") -> None:
+        self._loader = loader
+        self._opened = opened
+        self._where = where
+
+    def __call__(self, fullname: str) -> "Optional[CodeType]":
+        loader = self._loader
+        loader.__dict__.pop("get_code", None)
+        path: str = loader.get_filename(fullname)  # raises where the standard method would: a loader is for one name
+        self._opened.caches.fill()
+        data = self._opened.index.read(*self._where)
+        if data is None:
+            tell(f"{path} is imported without the index: its bytecode in the pack is damaged or cannot be read")
+            plain: "Optional[CodeType]" = loader.get_code(fullname)
+            return plain
+        code: "CodeType" = marshal.loads(data)  # noqa: S302 - bytecode is what it is for
+        _imp._fix_co_filename(code, path)  # type: ignore[attr-defined]  # noqa: SLF001 - as importlib does
+        return code
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _PackedCode) and self._where == other._where and self._opened is other._opened
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> "tuple[Callable[..., object], tuple[object, ...]]":
+        """A pickled loader is a plain one."""
+        return getattr, (_LOADERS[SOURCE](self._loader.name, self._loader.path), "get_code")
+
+
+def tell(line: str) -> None:
+    """One line for the log."""
+    if sys.stderr is not None:
+        print(f"efsprov: {line}", file=sys.stderr, flush=True)  # noqa: T201

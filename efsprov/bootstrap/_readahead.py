@@ -1,0 +1,200 @@
+"""Brings what an import will use into the page cache before it is used, in few large reads.
+
+The plan was recorded by the builder: steps in the order of use, each a piece of a file or a name that will be looked
+up. A few threads carry it out ahead of the importing thread; they share one small buffer that nobody looks at, and end
+when there is nothing left to do within the horizon. What the importing thread is about to use itself is not waited
+for: it is asked of the kernel, which answers at once and reads in the background.
+
+A thread reads many megabytes in one system call, without the interpreter's lock. It has to: the lock is held for the
+whole of a `dlopen`, which may relocate hundreds of megabytes, and nothing could be asked for in the meantime.
+"""
+
+import _thread
+import os
+
+from efsprov.bootstrap._index import READ, Index
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
+THREADS = 4
+GROUP, PIECES = 8 << 20, 32  # bytes and steps that a thread takes at a time, at most
+SCRATCH = 1 << 16  # the buffer, which one call fills again and again
+AHEAD = 16  # steps (of at most 1 MiB) that are taken ahead of an import that the builder did not record as a whole
+
+_OPEN, _BEGUN, _DONE = range(3)
+
+
+class ReadAhead:
+    """The plan of one release and how far it has been carried out.
+
+    FILES are names relative to the site, the first stands for the pack; STEPS are (kind, number of a file, offset,
+    length); POSITIONS tell the steps that each module's file needs; SPANS up to which step everything follows from
+    importing one of the modules that the release was made for.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        files: "list[str]",
+        steps: "list[tuple[int, int, int, int]]",
+        positions: "dict[str, tuple[int, ...]]",
+        spans: "dict[str, int]",
+    ) -> None:
+        self._site = index.site + "/"
+        self._files = files
+        self._steps = steps
+        self._positions = positions
+        self._spans = spans
+        self._states = bytearray(len(steps))
+        self._opened: "dict[int, int]" = {0: index.pack}
+        self._used: "list[int]" = []
+        self._horizon = 0
+        self._next = 0
+        self._scratch = memoryview(bytearray(SCRATCH))
+        self._forget_threads()
+        if steps:
+            os.register_at_fork(before=self._let_threads_end, after_in_child=self._forget_threads)
+
+    def about_to_use(self, path: str, *, library: bool) -> None:
+        """Called by the importing thread for each file of the release that it is going to load."""
+        name = path[len(self._site) :]
+        needed = self._positions.get(name)
+        if needed is None:
+            return
+        if library and not self._running:
+            self._close_used()
+        for number in needed:
+            if self._states[number] != _DONE:  # if a thread has begun it, it may be waiting for the interpreter's lock
+                self._ask(number, library=library)
+        near = min(needed[-1] + 1 + AHEAD, len(self._steps)) if needed else 0
+        horizon = max(self._spans.get(name, 0), near)
+        if horizon > self._horizon:
+            self._horizon = horizon
+            self._start()
+
+    def _ask(self, number: int, *, library: bool) -> None:
+        """Have the kernel read step NUMBER, without waiting for it."""
+        kind, file, offset, length = self._steps[number]
+        if kind != READ:
+            return
+        self._states[number] = _DONE
+        opened = self._open(file)
+        if opened is not None:
+            os.posix_fadvise(opened, offset, length, os.POSIX_FADV_WILLNEED)
+        if library and file and file not in self._used:
+            self._used.append(file)
+
+    def _open(self, file: int) -> "Optional[int]":
+        """A descriptor of FILE, kept until the library has been loaded: closing it first would be one more request."""
+        with self._opening.setdefault(file, _thread.allocate_lock()):  # two opens would be two requests
+            opened = self._opened.get(file)
+            if opened is None:
+                try:
+                    opened = os.open(self._site + self._files[file], os.O_RDONLY | os.O_CLOEXEC)
+                except OSError:  # whoever needs it will say so
+                    return None
+                # Exactly the pages that are asked for: the import did not touch their neighbours.
+                os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_RANDOM)
+                self._opened[file] = opened
+            return opened
+
+    def _close_used(self) -> None:
+        while self._used:
+            opened = self._opened.pop(self._used.pop(), None)
+            if opened is not None:
+                os.close(opened)
+
+    def _start(self) -> None:
+        """Start threads, as many as may run, if there is something to do."""
+        while True:
+            with self._choosing:
+                if self._next >= self._horizon or self._running >= THREADS:
+                    return
+                if not self._running:
+                    self._busy.acquire()
+                self._running += 1
+            try:
+                _thread.start_new_thread(self._work, ())
+            except RuntimeError:  # no more threads allowed here: the import goes on without
+                with self._choosing:
+                    self._leave()
+                return
+
+    def _leave(self) -> None:
+        self._running -= 1
+        if not self._running:
+            self._busy.release()
+
+    def _work(self) -> None:
+        while True:
+            group = self._choose()
+            if not group:
+                return
+            self._carry_out(group)
+            for number in group:
+                self._states[number] = _DONE
+
+    def _choose(self) -> "list[int]":
+        """The next steps, all of one file; when there are none, the thread has left."""
+        group: "list[int]" = []
+        size = 0
+        with self._choosing:
+            while self._next < self._horizon and size < GROUP and len(group) < PIECES:
+                number = self._next
+                kind, file, _, length = self._steps[number]
+                if group and (kind, file) != self._steps[group[0]][:2]:
+                    break
+                self._next += 1
+                if self._states[number] == _OPEN:
+                    self._states[number] = _BEGUN
+                    group.append(number)
+                    size += length
+            if not group:
+                self._leave()
+        return group
+
+    def _carry_out(self, group: "list[int]") -> None:
+        kind, file, _, _ = self._steps[group[0]]
+        try:
+            if kind == READ:
+                self._read(file, list(group))
+            else:
+                os.stat(self._site + self._files[file])
+        except OSError:  # whoever needs it will say so
+            return
+
+    def _read(self, file: int, group: "list[int]") -> None:
+        """Read the steps of GROUP: all but the last ones in the background, those, if they are one run, at once."""
+        opened = self._open(file)
+        if opened is None:
+            return
+        _, _, start, left = self._steps[group.pop()]
+        while group and sum(self._steps[group[-1]][2:]) == start:
+            _, _, start, length = self._steps[group.pop()]
+            left += length
+        for number in group:
+            _, _, offset, length = self._steps[number]
+            os.posix_fadvise(opened, offset, length, os.POSIX_FADV_WILLNEED)
+        # Waiting for the last run keeps what is under way within bounds.
+        while left > 0:
+            whole, rest = divmod(left, SCRATCH)
+            done = os.preadv(opened, [self._scratch] * whole + [self._scratch[:rest]] * bool(rest), start)
+            if not done:
+                return
+            start += done
+            left -= done
+
+    def _let_threads_end(self) -> None:
+        """Before a fork: a child of a process with threads is warned about (Python 3.12), and rightly."""
+        self._horizon = 0
+        with self._busy:
+            pass
+
+    def _forget_threads(self) -> None:
+        """Also in a forked child, which has none of them and may have inherited a lock that one held."""
+        self._running = 0
+        self._choosing = _thread.allocate_lock()
+        self._opening: "dict[int, _thread.LockType]" = {}
+        self._busy = _thread.allocate_lock()

@@ -1,0 +1,134 @@
+"""Which bytes to read ahead of an import, in which order and in how many pieces: pure decisions, no input or output.
+
+Loaded by `index.py` in the target's interpreter (3.9 or newer), so it imports nothing of efsprov.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Mapping, Sequence
+
+    Run = tuple[int, int]
+
+READ, LOOK_UP = range(2)  # as in efsprov/bootstrap/_index.py; index.py compares
+PIECE = 1 << 20  # what one NFS READ brings where the file system is mounted as AWS says (rsize=1048576)
+# Gaps between touched pages that are read along, in bytes of what was touched: each one saves a request.
+WASTE = 0.04
+
+
+def close_gaps(files: "Mapping[str, Sequence[Run]]", waste: float = WASTE) -> "dict[str, list[Run]]":
+    """FILES, {name: its (offset, length) runs in order}, with the smallest gaps filled until WASTE of all bytes is spent."""
+    touched = sum(length for runs in files.values() for _, length in runs)
+    gaps = sorted(
+        (later[0] - sum(earlier), name, later[0])
+        for name, runs in files.items()
+        for earlier, later in zip(runs, runs[1:])  # noqa: B905, RUF007 - Python 3.9
+    )
+    budget = touched * waste
+    filled = set()
+    for size, name, end in gaps:
+        budget -= size
+        if budget < 0 or size >= PIECE:  # a gap of a whole piece saves nothing
+            break
+        filled.add((name, end))
+    closed: "dict[str, list[Run]]" = {}
+    for name, runs in files.items():
+        merged: "list[Run]" = []
+        for offset, length in runs:
+            if (name, offset) in filled:
+                start = merged[-1][0]
+                merged[-1] = (start, offset + length - start)
+            else:
+                merged.append((offset, length))
+        closed[name] = merged
+    return closed
+
+
+def pieces(offset: int, length: int) -> "Iterable[Run]":
+    """The run in pieces of at most PIECE bytes."""
+    for start in range(offset, offset + length, PIECE):
+        yield start, min(PIECE, offset + length - start)
+
+
+class Plan:
+    """Steps in the order of use.
+
+    ``files`` are names relative to the site, the first of them stands for the pack; ``steps`` are (kind, file number,
+    offset, length); ``positions`` says for each module's file which steps it needs; ``spans`` how far the steps go
+    that follow from importing the first module of what the user named.
+    """
+
+    def __init__(self) -> None:
+        self.files = [""]
+        self.steps: "list[tuple[int, int, int, int]]" = []
+        self.positions: "dict[str, tuple[int, ...]]" = {}
+        self.spans: "dict[str, int]" = {}
+        self._of_piece: "dict[int, int]" = {}
+
+    def look_up(self, name: str) -> None:
+        """Add the step that asks for NAME, which the line cache will ask for."""
+        self.steps.append((LOOK_UP, self._number(name), 0, 0))
+
+    def read_pack(self, offset: int, length: int) -> "list[int]":
+        """Numbers of the steps that bring a run of the pack; those that are not there yet are added."""
+        needed = []
+        for piece in range(offset // PIECE, (offset + length - 1) // PIECE + 1):
+            if piece not in self._of_piece:
+                self._of_piece[piece] = len(self.steps)
+                self.steps.append((READ, 0, piece * PIECE, PIECE))
+            needed.append(self._of_piece[piece])
+        return needed
+
+    def read_library(self, name: str, runs: "Iterable[Run]") -> "list[int]":
+        """Numbers of the steps, added, that bring RUNS of library NAME."""
+        first = len(self.steps)
+        self.steps += [(READ, self._number(name), *piece) for run in runs for piece in pieces(*run)]
+        return list(range(first, len(self.steps)))
+
+    def end_pack_at(self, end: int) -> None:
+        """Cut the last piece of the pack where what the import uses of it ends."""
+        piece, rest = divmod(end, PIECE)
+        if rest:
+            self.steps[self._of_piece[piece]] = (READ, 0, piece * PIECE, rest)
+
+    def _number(self, name: str) -> int:
+        if name not in self.files:
+            self.files.append(name)
+        return self.files.index(name)
+
+
+def make_plan(
+    order: "Sequence[str]",
+    starts: "Sequence[int]",
+    libraries: "Mapping[str, Sequence[Run]]",
+    *,
+    packed: "Mapping[str, Run]",
+    modules: "Container[str]",
+    quoted: "Container[str]",
+) -> Plan:
+    """The plan for importing what was recorded.
+
+    ORDER has sources and libraries in the order of first use, STARTS where in it each import began, LIBRARIES the
+    touched runs. PACKED says where in the pack lies what each source needs, MODULES which of ORDER were imported (the
+    others are libraries that those need), QUOTED of which the line cache will ask.
+    """
+    plan = Plan()
+    runs = close_gaps(libraries)
+    pending: "list[int]" = []
+    ends = [0]
+    for name in order:
+        if name in quoted:
+            plan.look_up(name)
+        needed = plan.read_pack(*packed[name]) if name in packed else plan.read_library(name, runs.get(name, ()))
+        if name in modules:
+            plan.positions[name] = (*pending, *needed)
+            pending = []
+        else:
+            pending += needed  # whatever is imported next needs it
+        ends.append(len(plan.steps))
+    for number, start in enumerate(starts):
+        end = starts[number + 1] if number + 1 < len(starts) else len(order)
+        first = next((name for name in order[start:end] if name in modules), None)
+        if first:
+            plan.spans[first] = ends[end]
+    plan.end_pack_at(max((sum(packed[name]) for name in order if name in packed), default=0))
+    return plan
