@@ -91,8 +91,8 @@ class Download:
                 running = {pool.submit(self._bring, part, noted) for part in missing}
                 while running:
                     finished, running = wait(running, timeout=0.2, return_when=FIRST_EXCEPTION)
-                    for each in finished:
-                        each.result()
+                    for future in finished:
+                        future.result()
                     progress(self._arrived, total)
             except BaseException:
                 self._stop.set()
