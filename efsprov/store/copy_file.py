@@ -22,7 +22,7 @@ from efsprov.store.copy_pieces import PiecewiseCopy
 from efsprov.store.copy_plan import Task
 from efsprov.store.copy_tally import Tally
 from efsprov.store.fileops import FileOps
-from efsprov.store.links import LinkIndex
+from efsprov.store.links import LinkIndex, LinkSource
 from efsprov.store.oserrors import reported, root_error
 from efsprov.store.work_queue import WorkQueue
 
@@ -31,20 +31,10 @@ _SOURCE: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
 _MEND: Final = os.O_RDWR | os.O_NOFOLLOW
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
-# A file system that has no links, no more links, or none for us; or a release that was pruned meanwhile.
-_NO_LINK: Final = frozenset(
-    {
-        errno.EMLINK,
-        errno.EPERM,
-        errno.EACCES,
-        errno.EXDEV,
-        errno.ENOENT,
-        errno.EOPNOTSUPP,
-        errno.ENOSYS,
-        errno.EINVAL,
-        errno.ESTALE,
-    }
-)
+# What is no failure but a reason to write the file: its links are used up, or its release is being pruned;
+_NO_LINK_TO_IT: Final = frozenset({errno.EMLINK, errno.ENOENT, errno.ESTALE})
+# or there are no links here at all, or none for us.
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EACCES, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 
 
 @dataclass(slots=True)
@@ -69,6 +59,7 @@ class FileCopier:
     ) -> None:
         self._source, self._staging = source, staging
         self._ops, self._queue, self._tally = ops, queue, tally
+        self._refused: set[LinkSource] = set()
         self.links = links
         self.umask = 0
 
@@ -101,7 +92,7 @@ class FileCopier:
     def can_link(self, folder: CopyFolder, task: Task) -> bool:
         """Tell whether the release that has the file still has it as its file list says."""
         source = self.links.source_of(task.entry.path)
-        if source is None:
+        if source is None or source in self._refused:
             return False
         fd, names = folder.linked(source)
         return task.name in names and not source.refusal(cached_stat(task.name, fd), task.entry)
@@ -115,9 +106,11 @@ class FileCopier:
             self._ops.link(name, name, src_dir_fd=fd, dst_dir_fd=folder.staging)
         except OSError as error:
             if not _is_same_file(name, fd, folder.staging):
-                if error.errno in _NO_LINK:
-                    return False
-                raise  # else it was made, and the reply was lost
+                if error.errno in _NO_LINKS:
+                    self._refused.add(source)
+                elif error.errno not in _NO_LINK_TO_IT:
+                    raise
+                return False  # else it was made, and the reply was lost
         # LINK has brought the attributes as they are on the server now: what was asked before may have been older.
         if source.damage(cached_stat(name, fd), task.entry):
             self._ops.unlink(name, dir_fd=folder.staging)

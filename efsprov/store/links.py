@@ -67,9 +67,16 @@ class LinkIndex:
 
         A file counts as the same when path, size, mode and SHA-256 are. Stops reading ``releases`` when all is found.
         """
-        missing = set(wanted)
-        sources: list[LinkSource] = []
-        where: dict[str, int] = {}
+        return cls().extended(wanted, releases)
+
+    def extended(
+        self, wanted: Iterable[FileEntry], releases: Iterable[tuple[LinkSource, Sequence[FileEntry]]]
+    ) -> "LinkIndex":
+        """Look for what is not found yet in more ``releases``."""
+        missing = {entry for entry in wanted if entry.path not in self.where}
+        sources, where = list(self.sources), dict(self.where)
+        if not missing:
+            return self
         for source, entries in releases:
             same = missing.intersection(entries)
             if same:
@@ -78,7 +85,7 @@ class LinkIndex:
                 missing -= same
             if not missing:
                 break
-        return cls(tuple(sources), where)
+        return LinkIndex(tuple(sources), where)
 
     @cached_property
     def main(self) -> LinkSource | None:
