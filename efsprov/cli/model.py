@@ -2,7 +2,7 @@
 
 import typer
 
-from efsprov.cli import model_push, model_show
+from efsprov.cli import model_optimize, model_push, model_show
 from efsprov.cli.activate import activate_in
 from efsprov.cli.history import Limit, history_of
 from efsprov.cli.mark import MARKS, Note, mark_in
@@ -86,6 +86,7 @@ def _add_mark(do: Action) -> None:
 
 model_push.register(models)
 model_show.register(models)
+model_optimize.register(models)
 models.command("activate")(_activate)
 models.command("rollback")(_rollback)
 models.command("verify")(_verify)

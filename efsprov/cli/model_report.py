@@ -7,9 +7,9 @@ from efsprov.models.report import Measured, Report
 def report_lines(report: Report) -> list[str]:
     """Return a report for people, a line each."""
     before, after = report.before, report.after
-    compressed = f"compressed {size(before.gzip_bytes)} -> {size(after.gzip_bytes)}"
-    smaller = f"{report.smaller:.1f} times smaller"
-    lines = [f"[bold]size[/]     {size(before.bytes)} -> {size(after.bytes)} ({smaller}; {compressed})"]
+    lines = [f"[bold]size[/]     {size(before.bytes)} -> {size(after.bytes)} ({report.smaller:.1f} times smaller)"]
+    if before.gzip_bytes is not None and after.gzip_bytes is not None:
+        lines.append(f"[bold]gzip[/]     {size(before.gzip_bytes)} -> {size(after.gzip_bytes)}")
     if before.latency_ms is not None and after.latency_ms is not None:
         lines.append(f"[bold]latency[/]  {_latency(before)} -> {_latency(after)}")
     if report.sparsity is not None:

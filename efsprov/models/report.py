@@ -10,7 +10,8 @@ class _Record(BaseModel):
 
 
 class Measured(_Record):
-    """One of the two models. ``bytes`` of its files, ``gzip_bytes`` of them compressed; times in milliseconds.
+    """One of the two models. ``bytes`` of its files, ``gzip_bytes`` of them compressed (None where nothing was pruned:
+    zeros show there only); times in milliseconds.
 
     ``latency_ms`` is the median of one answer to one sample, ``latency_p90_ms`` its 90th percentile, ``load_ms`` the
     time from the file to a model that can answer. None where the release could not run it.
@@ -18,21 +19,21 @@ class Measured(_Record):
 
     format: str
     bytes: int
-    gzip_bytes: int
+    gzip_bytes: int | None = None
     load_ms: float | None = None
     latency_ms: float | None = None
     latency_p90_ms: float | None = None
 
 
 class Comparison(_Record):
-    """The outputs of both models for the same ``samples``.
+    """The outputs of both models for the same ``samples``: those for calibration, others, or made-up ones.
 
     ``max_error`` and ``mean_error`` are of the absolute differences of all output numbers, ``scale`` is the mean
     absolute output before. ``top1_agreement`` is the share of samples with the same largest output, None where the
     output is no list of classes.
     """
 
-    data: Literal["representative", "random"]
+    data: Literal["representative", "evaluation", "random"]
     samples: int
     max_error: float
     mean_error: float

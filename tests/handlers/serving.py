@@ -122,3 +122,9 @@ def tflite_root(framework_roots: FrameworkRoots) -> FrameworkRoot:
 def safetensors_root(framework_roots: FrameworkRoots, torch_root: FrameworkRoot) -> FrameworkRoot:
     """The package that reads safetensors, beside PyTorch."""
     return framework_roots.get("safetensors", torch_root.target, ["safetensors==0.8.0"])
+
+
+@pytest.fixture(scope="session")
+def tf2onnx_root(framework_roots: FrameworkRoots, tensorflow_root: FrameworkRoot) -> FrameworkRoot:
+    """tf2onnx, beside TensorFlow: with what that has not got, and nothing that it has in another version."""
+    return framework_roots.get("tf2onnx", tensorflow_root.target, ["tf2onnx==1.17.0", "onnx==1.17.0"], ["--no-deps"])

@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.framework_root import framework_roots, tensorflow_root, torch_root
+from tests.handlers.serving import onnx_root, safetensors_root, tf2onnx_root
+
+__all__ = ["framework_roots", "onnx_root", "safetensors_root", "tensorflow_root", "tf2onnx_root", "torch_root"]
+
 SAMPLES = Path(__file__).parent / "samples"
 
 

@@ -74,7 +74,7 @@ def _inspect_file(path: Path, file: str) -> Inspection | None:
     return _INSPECT[kind](path, file) if kind else None
 
 
-def _checked(kind: Format, check: Callable[[Path], None]) -> Callable[[Path, str], Inspection]:
+def _checked(kind: Format, check: Callable[[Path], object]) -> Callable[[Path, str], Inspection]:
     def inspect(path: Path, file: str) -> Inspection:
         check(path)
         return Inspection(kind, file)

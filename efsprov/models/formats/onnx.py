@@ -23,14 +23,17 @@ _WHAT: Final = "ONNX model"
 _DEEPEST: Final = 64
 
 
-def check_onnx(path: Path) -> None:
-    """Check that ``path`` is a whole model and that the data outside it is there; raises ``ModelError``."""
+def check_onnx(path: Path) -> frozenset[str]:
+    """Check that ``path`` is a whole model and that the data outside it is there; return the names of those files.
+
+    Raises ``ModelError``.
+    """
     with mapped(path) as data:
         try:
-            for tensor in _tensors_of_model(data):
-                _check_tensor(path, data, tensor)
+            places = {_place_of(path, data, tensor) for tensor in _tensors_of_model(data)}
         except WireError as error:
             raise damaged(path, str(error), what=_WHAT) from error
+    return frozenset(places - {""})
 
 
 def _tensors_of_model(data: memoryview) -> Iterator[Field]:
@@ -77,10 +80,11 @@ def _tensors_of_sparse(data: memoryview, sparse: Field) -> Iterator[Field]:
             yield field
 
 
-def _check_tensor(path: Path, data: memoryview, tensor: Field) -> None:
+def _place_of(path: Path, data: memoryview, tensor: Field) -> str:
+    """Return the file that a tensor's data lies in, once it is checked; '' for the model itself."""
     found = list(fields(data, *tensor.span))
     if not any(field.number == _TENSOR_LOCATION and field.value == _EXTERNAL for field in found):
-        return
+        return ""
     name = next((text(data, field) for field in found if field.number == _TENSOR_NAME), "")
     told: dict[str, str] = {}
     for field in found:
@@ -103,3 +107,4 @@ def _check_tensor(path: Path, data: memoryview, tensor: Field) -> None:
         raise damaged(
             beside, f"tensor {name!r} is {length} bytes from byte {offset} on, past its end", what="ONNX data file"
         )
+    return location

@@ -1,0 +1,42 @@
+"""ONNX with smaller numbers, by onnxruntime's own tools."""
+
+from pathlib import Path
+from typing import Any
+
+from onnxruntime import quantization
+
+from efsprov.models.in_release import runners, samples
+from efsprov.models.in_release.problems import ProblemError, versions
+
+CALIBRATION_SAMPLES = 500
+
+
+def run(request: dict[str, Any]) -> dict[str, Any]:
+    """Quantise ``model`` into ``out``/model.onnx: weights only ("dynamic"), or activations too ("static")."""
+    model, target = request["model"], Path(request["out"], "model.onnx")
+    try:
+        if request["quantize"] == "static":
+            reader = Reader(request["representative"], runners.load("onnx", model["path"], model).inputs)
+            quantization.quantize_static(model["path"], str(target), reader, per_channel=True)
+        else:
+            # Unsigned weights: onnxruntime has no ConvInteger for signed ones on a CPU (its documentation, "Quantize ONNX
+            # models", Data type selection).
+            kind = quantization.QuantType.QUInt8
+            quantization.quantize_dynamic(model["path"], str(target), weight_type=kind)
+    except ProblemError:
+        raise
+    except Exception as error:  # whatever an operation's quantiser raises
+        raise ProblemError(f"onnxruntime cannot quantise the model: {error}") from error
+    return {"format": "onnx", "path": str(target), "versions": versions("onnxruntime", "onnx", "numpy")}
+
+
+class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+    """Hands samples to the calibration, one after another."""
+
+    def __init__(self, path: str, inputs: samples.Inputs) -> None:
+        given = samples.read_samples(path, inputs)
+        self._samples = (samples.one(given, n) for n in range(min(samples.count(given), CALIBRATION_SAMPLES)))
+
+    def get_next(self) -> Any:
+        """Return the next sample; None at the end."""
+        return next(self._samples, None)
