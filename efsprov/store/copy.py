@@ -4,12 +4,13 @@ Used by dependencies and models alike. It leaves syncfs(2) to the publisher: one
 """
 
 import os
+import resource
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,9 @@ _TICK_SECONDS: Final = 0.1
 _WINDOW_SECONDS: Final = 0.5  # one observation of the throughput
 _NOTE_SECONDS: Final = 1.0
 _CHECK_SECONDS: Final = 2.0
+_DESCRIPTORS_A_WORKER: Final = 8  # a file's two ends, and what the folder that it leads has open
+_DESCRIPTORS_A_FOLDER: Final = 2  # one that waits for its turn: in staging, and in the release that it is linked from
+_DESCRIPTORS_OF_OTHERS: Final = 24
 _SWITCH_SECONDS: Final = 0.05
 _JOIN_SECONDS: Final = 10.0  # a call to a server that is gone does not end; its thread is left behind
 
@@ -44,6 +48,13 @@ class CopyLimits:
     folders: int = 256
     buffers: int = 32
     buffer_size: int = 1 << 20
+
+    def within(self, descriptors: int) -> "CopyLimits":
+        """Return limits under which no more than ``descriptors`` are open at once (a few dozen at the least)."""
+        workers = max(2, min(self.workers, descriptors // (2 * _DESCRIPTORS_A_WORKER)))
+        spare = max(0, descriptors - workers * _DESCRIPTORS_A_WORKER)
+        folders = min(self.folders, spare // _DESCRIPTORS_A_FOLDER)
+        return replace(self, workers=workers, start=min(self.start, workers), folders=folders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +95,7 @@ def copy_tree(
     system refuses. Whatever ends it early, the next copy into the same staging goes on from there.
     """
     began = time.monotonic()
-    limits = limits or CopyLimits()
+    limits = (limits or CopyLimits()).within(_free_descriptors())
     links = links or LinkIndex()
     with reported("Copying", staging):
         if not staging.is_dir():
@@ -129,7 +140,7 @@ class _Run:
         record: CopyRecord,
         limits: CopyLimits,
     ) -> None:
-        self.concurrency = Concurrency(limit=limits.start, high=limits.workers)
+        self.concurrency = Concurrency(limit=limits.start, low=min(4, limits.workers), high=limits.workers)
         self._queue, self._leader, self._tally, self._record = queue, leader, tally, record
         self._threads: list[threading.Thread] = []
 
@@ -190,6 +201,11 @@ class _Run:
             thread.join(max(0.0, until - time.monotonic()))
         if not any(thread.is_alive() for thread in self._threads):
             self._queue.close()
+
+
+def _free_descriptors() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)  # 1,024 in Lambda
+    return soft - len(os.listdir("/proc/self/fd")) - _DESCRIPTORS_OF_OTHERS
 
 
 def _make_staging(staging: Path, ops: FileOps) -> None:

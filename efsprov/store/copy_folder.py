@@ -37,8 +37,9 @@ class FolderBudget:
     def take(self) -> bool:
         """Take a place if there is one."""
         with self._lock:
-            self._left -= self._left > 0
-            return self._left > 0
+            there_is = self._left > 0
+            self._left -= there_is
+            return there_is
 
     def give_back(self) -> None:
         """Free a place."""

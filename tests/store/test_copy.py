@@ -596,6 +596,8 @@ class TestProgress:
 class TestBounds:
     MEASURED = """
 import os, resource, sys, threading
+if len(sys.argv) > 2:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[2]), int(sys.argv[2])))
 from pathlib import Path
 from efsprov.core import filelist
 from efsprov.store.copy import copy_tree
@@ -627,6 +629,16 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, most)
         kilobytes, descriptors = map(int, done.stdout.split())
         assert kilobytes < 110 * 1024
         assert descriptors < 1000
+
+    @pytest.mark.parametrize("limit", [64, 100, 256])
+    def test_a_low_limit_of_open_files_is_kept(self, tmp_path, source, limit):
+        contents = {f"{n % 7}/{n}/{m}": b"x" * n for n in range(300) for m in range(2)}
+        files = make_tree(source, contents)
+        (tmp_path / "files").write_text(filelist.dump(files))
+        argv = [sys.executable, "-c", self.MEASURED, tmp_path, str(limit)]
+        done = subprocess.run(argv, cwd=REPOSITORY, check=True, capture_output=True, text=True)
+        assert int(done.stdout.split()[1]) < limit
+        assert tree_of(tmp_path / "staging") == wanted(contents)
 
 
 def _descriptors() -> int:
