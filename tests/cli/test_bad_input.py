@@ -152,7 +152,7 @@ def test_root_is_read_only(filled, mounted):
 
 
 def test_root_is_full(efsprov, mounted):
-    mounted("-t", "tmpfs", "-o", "size=64k", "tmpfs", place=efsprov.root)
+    mounted("-t", "tmpfs", "-o", "size=32k", "tmpfs", place=efsprov.root)
     refused(efsprov, 8, *sync(efsprov, "--framework", "tiny"), says="full")
 
 
