@@ -14,6 +14,7 @@ from efsprov.core.tags import RUN
 if TYPE_CHECKING:
     from mypy_boto3_ec2.literals import ResourceTypeType
     from mypy_boto3_ec2.type_defs import (
+        FilterTypeDef,
         IamInstanceProfileSpecificationTypeDef,
         InstanceTypeDef,
         RunInstancesRequestTypeDef,
@@ -193,19 +194,17 @@ def console_tail(aws: Aws, instance: str, *, lines: int = 25) -> str:
 
 
 def describe_types(aws: Aws, names: tuple[str, ...]) -> dict[str, TypeFacts]:
-    """Return what the region knows of instance types, by name; raises ``AwsError`` for one that does not exist."""
-    types: list[str] = sorted(set(names))
-    told = aws.call(lambda: aws.ec2.describe_instance_types(InstanceTypes=types))["InstanceTypes"]  # type: ignore[arg-type]
-    offered = aws.call(
-        lambda: aws.ec2.describe_instance_type_offerings(
-            LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": types}]
-        )
+    """Return what the region knows of instance types, by name; those that it does not have are left out."""
+    by_name: list[FilterTypeDef] = [{"Name": "instance-type", "Values": sorted(set(names))}]
+    told = aws.call(lambda: aws.ec2.describe_instance_types(Filters=by_name))["InstanceTypes"]
+    offers = aws.call(
+        lambda: aws.ec2.describe_instance_type_offerings(LocationType="availability-zone", Filters=by_name)
     )["InstanceTypeOfferings"]
     return {
         t["InstanceType"]: TypeFacts(
             t["InstanceType"],
             tuple(t["ProcessorInfo"]["SupportedArchitectures"]),
-            tuple(sorted(o["Location"] for o in offered if o["InstanceType"] == t["InstanceType"])),
+            tuple(sorted(o["Location"] for o in offers if o["InstanceType"] == t["InstanceType"])),
         )
         for t in told
     }

@@ -78,7 +78,7 @@ class _Lines:
         elif event.state == "progress":
             rate, now = self._rates.setdefault(event.step, _Rate()), time.monotonic()
             figures = rate.figures(event)
-            if now - self._told.setdefault(event.step, now) >= _PLAIN_INTERVAL:
+            if figures == event.message or now - self._told.setdefault(event.step, now) >= _PLAIN_INTERVAL:
                 self._told[event.step] = now
                 err.print(f"{label}: {escape(figures)}")
         elif event.message:
@@ -92,6 +92,8 @@ class _Rate:
         self._began = time.monotonic()
 
     def figures(self, event: Event) -> str:
+        if event.message and not event.done and not event.total:
+            return event.message  # a stage of a step that counts nothing
         elapsed = max(time.monotonic() - self._began, 1e-3)
         if event.unit == "bytes":
             done = f"{size(event.done)} of {size(event.total)}" if event.total else size(event.done)

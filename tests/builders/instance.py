@@ -93,6 +93,37 @@ class Instance:
         return self.path("/run/notes").read_text().splitlines()
 
 
+def configure(
+    aws: FakeAws,
+    parameters: dict[str, str],
+    settings: dict[str, Any],
+    *,
+    address: str,
+    port: int,
+    file_system: str,
+    environment: Mapping[str, str],
+) -> dict[str, Any]:
+    """What instance_init is told: the user-data and the key that were really sent, and what stands for EC2's world."""
+    imported = [s for s in aws.named("ec2:ImportKeyPair") if s.parameters["KeyName"] == parameters["KeyName"]][-1]
+    return {
+        "user_data": _changed(base64.b64decode(parameters["UserData"]).decode(), settings.pop("user_data_changes", {})),
+        "authorized_key": base64.b64decode(imported.parameters["PublicKeyMaterial"]).decode(),
+        "address": address,
+        "port": port,
+        "file_system": file_system,
+        "sshd": shutil.which("sshd") or "/usr/sbin/sshd",
+        "environment": {
+            "PATH": os.environ["PATH"],
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": str(REPOSITORY),
+            "XDG_STATE_HOME": "/run/state",
+            "XDG_CACHE_HOME": "/run/cache",  # another file system than the one that is mounted, as on EC2
+            **environment,
+        },
+        **settings,
+    }
+
+
 @dataclass
 class Instances:
     """Makes the instances that a fake EC2 launches."""
@@ -116,29 +147,16 @@ class Instances:
         settings = dict(self.fates.pop(0)) if self.fates else {}
         folder = self.folder / identifier
         folder.mkdir()
-        imported = [s for s in self.aws.named("ec2:ImportKeyPair") if s.parameters["KeyName"] == parameters["KeyName"]][
-            -1
-        ]
         address = f"127.{secrets.randbelow(200) + 20}.{secrets.randbelow(254) + 1}.{secrets.randbelow(254) + 1}"
-        configuration = {
-            "user_data": _changed(
-                base64.b64decode(parameters["UserData"]).decode(), settings.pop("user_data_changes", {})
-            ),
-            "authorized_key": base64.b64decode(imported.parameters["PublicKeyMaterial"]).decode(),
-            "address": address,
-            "port": self.port,
-            "file_system": str(self.file_system),
-            "sshd": shutil.which("sshd") or "/usr/sbin/sshd",
-            "environment": {
-                "PATH": os.environ["PATH"],
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "PYTHONPATH": str(REPOSITORY),
-                "XDG_STATE_HOME": str(folder / "state"),
-                "XDG_CACHE_HOME": "/run/cache",  # another file system than the one that is mounted, as on EC2
-                **self.environment,
-            },
-            **settings,
-        }
+        configuration = configure(
+            self.aws,
+            parameters,
+            settings,
+            address=address,
+            port=self.port,
+            file_system=str(self.file_system),
+            environment=self.environment,
+        )
         (folder / "configuration.json").write_text(json.dumps(configuration))
         with (folder / "console").open("wb") as console:
             process = subprocess.Popen(

@@ -122,7 +122,11 @@ def say(text: str) -> None:
 
 
 def _make_places(configuration: dict[str, Any]) -> None:
-    for place in ("/run", "/etc/ssh", "/mnt"):
+    _mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/run")
+    if Path(configuration["file_system"]).is_dir():  # it may be below one of the places that are covered now
+        Path("/run/file-system").mkdir()
+        _mount("--bind", configuration["file_system"], "/run/file-system")
+    for place in ("/etc/ssh", "/mnt"):
         _mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", place)
     Path("/usr/local/lib/efsprov").mkdir(parents=True, exist_ok=True)
     _mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/usr/local/lib/efsprov")
@@ -133,7 +137,7 @@ def _make_places(configuration: dict[str, Any]) -> None:
         Path("/run/small").mkdir()
         _mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", "/run/small")
     mount = subprocess.run(["sh", "-c", "command -v mount"], capture_output=True, text=True, check=True).stdout.strip()
-    filled = {"{mount}": mount, "{file_system}": configuration["file_system"], "{dnf}": configuration.get("dnf", "")}
+    filled = {"{mount}": mount, "{file_system}": "/run/file-system", "{dnf}": configuration.get("dnf", "")}
     for name, text in PROGRAMS.items():
         whole = text
         for key, value in filled.items():

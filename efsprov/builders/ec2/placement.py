@@ -61,16 +61,18 @@ def candidates(
 ) -> tuple[Candidate, ...]:
     """Return where to ask for an instance, in order: each type in all its zones, before the next type.
 
-    Raises ``BuilderError`` for a type of another architecture, and when no zone offers any of the types.
+    Types that the region does not have are passed over. Raises ``BuilderError`` for a type of another architecture,
+    and when no zone offers any of the types.
     """
     subnets = tuple(subnets)
-    for name in names:
+    known = [name for name in names if name in facts]
+    for name in known:
         if arch not in facts[name].archs:
             raise BuilderError(
                 f"{name} is {' or '.join(facts[name].archs)}; the target is {arch}.",
                 hint="Name a type of that architecture with --instance-type, or leave it out.",
             )
-    found = tuple(Candidate(n, s.id, s.zone) for n in names for s in subnets if s.zone in facts[n].zones)
+    found = tuple(Candidate(n, s.id, s.zone) for n in known for s in subnets if s.zone in facts[n].zones)
     if not found:
         zones = ", ".join(sorted({subnet.zone for subnet in subnets}))
         raise BuilderError(

@@ -20,6 +20,7 @@ _PROGRESS_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 20.0
 _MAX_LOG: Final = 32 << 20
 _TAIL_BYTES: Final = 32 << 10
+_CANCELLED: Final = "Cancelled."
 
 
 def supervise(folder: RunFolder, message: bytes, worker: Sequence[str], *, seconds: float) -> None:
@@ -48,7 +49,7 @@ def supervise(folder: RunFolder, message: bytes, worker: Sequence[str], *, secon
     deadline.cancel()
     stopper.kill_group()  # what the build left running; before its leader is reaped, so the id is still its own
     code = process.wait()
-    log.finish(_last_words(code, stopper.reason, tail.text()))
+    log.finish(_last_words(code, stopper.reason, tail.text()), overtime=stopper.reason not in {"", _CANCELLED})
 
 
 class _Stopper:
@@ -60,7 +61,7 @@ class _Stopper:
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        self.stop("Cancelled.")
+        self.stop(_CANCELLED)
 
     def stop(self, reason: str) -> None:
         self.reason = self.reason or reason
@@ -119,9 +120,11 @@ class _Log:
             ):  # a full disk: the build will say so, and there is room for its last word
                 self._write(kind, body)
 
-    def finish(self, error: BuilderError | CancelledError) -> None:
-        """Write the last line: the worker's own or, where it had none, ``error``."""
-        last = self._last or wire.Line(0, "error", wire.error_body(error))
+    def finish(self, error: BuilderError | CancelledError, *, overtime: bool) -> None:
+        """Write the last line: the worker's own or, where it had none, ``error``; also instead of "cancelled" after ``overtime``."""
+        last = self._last
+        if last is None or (overtime and last.body.get("code") == CancelledError.code):
+            last = wire.Line(0, "error", wire.error_body(error))
         try:
             self._write(last.kind, last.body)
         except OSError as failure:
@@ -152,8 +155,8 @@ class _Log:
 
 
 def _last_words(code: int, stopped: str, tail: str) -> BuilderError | CancelledError:
-    if stopped == "Cancelled.":
-        return CancelledError("Cancelled.", hint="The root is as it was; run the command again to go on.")
+    if stopped == _CANCELLED:
+        return CancelledError(_CANCELLED, hint="The root is as it was; run the command again to go on.")
     if stopped:
         return BuilderError(f"The build was stopped. {stopped}", hint="Give it more time with --timeout.")
     if code < 0:

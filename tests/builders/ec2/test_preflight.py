@@ -42,6 +42,10 @@ def test_a_site_is_found(cloud, look):
     assert site.vpc == cloud.vpc
 
 
+def test_a_type_that_the_region_does_not_have_is_passed_over(look):
+    assert look(instance_types=("m99.tiny", "m6i.xlarge")).candidates[0].instance_type == "m6i.xlarge"
+
+
 def test_arm_targets_get_arm_images_and_types(look):
     site = look(Target.parse("python3.13-arm64"), instance_types=())
     assert site.image.arch == "arm64"
