@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+import efsprov.builders
 from efsprov.builders.failures import ConnectionFailure, is_lost
 from efsprov.builders.ssh import SshConnection
 from efsprov.builders.ssh_target import SshTarget
 from efsprov.core.errors import UsageError
-from tests.builders.sshd import generate_key
+from tests.builders.sshd import LocalSshd, generate_key
 
 
 def test_arguments_and_input_arrive_as_they_are(target):
@@ -145,3 +146,66 @@ def test_a_proxy_command_leads_to_the_host(target, sshd):
     proxied = changed(target, host="nowhere.invalid", port=22, proxy_command=relay)
     with SshConnection(proxied) as connection:
         assert connection.execute(["echo", "there"]).stdout == "there\n"
+
+
+@pytest.fixture
+def jump(tmp_path, sshd, monkeypatch):
+    """~/.ssh/config with an alias that goes through another host; the known_hosts of each hop are the test's to write."""
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True)
+    with LocalSshd(tmp_path / "jump") as hop:
+        (home / ".ssh" / "config").write_text(
+            f"""
+Host hop
+  HostName 127.0.0.1
+  Port {hop.port}
+  User {hop.user}
+  IdentityFile {hop.client_key}
+Host inner
+  HostName localhost
+  Port {sshd.port}
+  User {sshd.user}
+  IdentityFile {sshd.client_key}
+  ProxyJump hop
+Host *
+  UserKnownHostsFile {home}/known
+  StrictHostKeyChecking no
+"""
+        )
+        monkeypatch.setenv("HOME", str(home))
+        monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+        yield hop
+
+
+def test_each_hop_is_verified(jump, sshd, tmp_path):
+    known, target = tmp_path / "home" / "known", SshTarget("inner")
+    hop_line, inner_line = f"[127.0.0.1]:{jump.port} {jump.host_key}\n", f"[localhost]:{sshd.port} {sshd.host_key}\n"
+    before = sshd.log
+    known.write_text(inner_line)
+    with pytest.raises(ConnectionFailure, match="is not known here") as caught:
+        SshConnection(target)
+    assert caught.value.kind == "key"
+    assert "Accepted" not in jump.log, "the hop was not trusted"
+    known.write_text(hop_line)
+    with pytest.raises(ConnectionFailure, match="is not known here"):
+        SshConnection(target)
+    assert "Accepted" not in sshd.log[len(before) :], "the host behind it was not trusted"
+    known.write_text(hop_line + inner_line)
+    with SshConnection(target) as connection:
+        assert connection.execute(["echo", "there"]).stdout == "there\n"
+
+
+def test_no_connection_takes_keys_that_are_not_known(jump, sshd, tmp_path):
+    """fabric's own default, for every hop, is to take any; nothing of efsprov names that policy."""
+    (tmp_path / "home" / "known").write_text(
+        f"[127.0.0.1]:{jump.port} {jump.host_key}\n[localhost]:{sshd.port} {sshd.host_key}\n"
+    )
+    with SshConnection(SshTarget("inner")) as connection:
+        policies = []
+        hop = connection._connection
+        while hop is not None:
+            policies.append(type(hop.client._policy).__name__)
+            hop = hop.gateway
+    assert policies == ["_Refuse", "_Refuse"]
+    for file in Path(efsprov.builders.__file__).parents[1].rglob("*.py"):
+        assert "AutoAdd" + "Policy" not in file.read_text()
