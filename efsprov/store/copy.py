@@ -8,8 +8,8 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -35,6 +35,7 @@ _CHECK_SECONDS: Final = 2.0
 _DESCRIPTORS_A_WORKER: Final = 8  # a file's two ends, and what the folder that it leads has open
 _DESCRIPTORS_A_FOLDER: Final = 2  # one that waits for its turn: in staging, and in the release that it is linked from
 _DESCRIPTORS_OF_OTHERS: Final = 24
+_DESCRIPTORS: Final = 16_384
 _SWITCH_SECONDS: Final = 0.05
 _JOIN_SECONDS: Final = 10.0  # a call to a server that is gone does not end; its thread is left behind
 
@@ -45,7 +46,7 @@ class CopyLimits:
 
     start: int = 16
     workers: int = 64
-    folders: int = 256
+    folders: int = 6_000
     buffers: int = 32
     buffer_size: int = 1 << 20
 
@@ -95,9 +96,10 @@ def copy_tree(
     system refuses. Whatever ends it early, the next copy into the same staging goes on from there.
     """
     began = time.monotonic()
-    limits = (limits or CopyLimits()).within(_free_descriptors())
+    limits = limits or CopyLimits()
     links = links or LinkIndex()
-    with reported("Copying", staging):
+    with reported("Copying", staging), _raised_descriptor_limit():
+        limits = limits.within(_free_descriptors())
         if not staging.is_dir():
             _make_staging(staging, ops)
         record = CopyRecord(staging, ops=ops)
@@ -106,8 +108,9 @@ def copy_tree(
             record.keep(plan.kept)
             remove(staging, files=plan.remove_files, folders=plan.remove_folders, ops=ops)
             tally = _tally(files, plan)
-            queue = WorkQueue(limit=limits.start, buffers=limits.buffers, buffer_size=limits.buffer_size)
-            queue.add(Folder.of(plan.top, CopyFolder("", source, staging, FolderBudget(limits.folders))))
+            budget = FolderBudget(limits.folders)
+            queue = WorkQueue(limit=limits.start, buffers=limits.buffers, buffer_size=limits.buffer_size, budget=budget)
+            queue.add(Folder.of(plan.top, CopyFolder("", source, staging, budget)))
             copier = FileCopier(source, staging, ops=ops, links=links, queue=queue, tally=tally)
             leader = CopyLeader(staging, ops=ops, queue=queue, copier=copier)
             run = _Run(queue, leader, tally, record, limits)
@@ -203,8 +206,23 @@ class _Run:
             self._queue.close()
 
 
+@contextmanager
+def _raised_descriptor_limit() -> Iterator[None]:
+    """Use as many descriptors as this process may have: the usual soft limit of 1,024 is there for select(2)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def _free_descriptors() -> int:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)  # 1,024 in Lambda
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)  # 1,024 in Lambda, and no more
+    if soft == resource.RLIM_INFINITY:
+        return _DESCRIPTORS
     return soft - len(os.listdir("/proc/self/fd")) - _DESCRIPTORS_OF_OTHERS
 
 

@@ -31,8 +31,13 @@ class FolderBudget:
     """How many folders may be held open before their turn comes."""
 
     def __init__(self, folders: int) -> None:
-        self._left = folders
+        self._left = self._all = folders
         self._lock = threading.Lock()
+
+    @property
+    def is_low(self) -> bool:
+        """Whether there is little room left."""
+        return self._left * 4 < self._all
 
     def take(self) -> bool:
         """Take a place if there is one."""

@@ -5,7 +5,8 @@ wait for each other, however many threads ask. So a folder is in one worker's ha
 sends off a *wave* of creations in it and leaves; when the last of them has its file open, the folder may be led again.
 A wave is not sent before enough workers are idle, so that all its calls start together: then the client asks for
 permission to look up names in the folder (ACCESS) once, and not again for each of them.
-Among the folders, that with the longest chain of creations goes first.
+Among the folders, that with the longest chain of creations goes first; of those whose chains are short, the one that was
+handed in last, so that few wait with their descriptors open.
 """
 
 import threading
@@ -15,10 +16,11 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final, Protocol
 
-from efsprov.store.copy_folder import CopyFolder
+from efsprov.store.copy_folder import CopyFolder, FolderBudget
 from efsprov.store.copy_plan import FolderPlan, Task
 
 _WAVE: Final = 16
+_SHORT: Final = 64  # round trips: a chain that can as well be begun last
 _WAVES: Final = 2  # so many folders at least share the workers
 
 
@@ -46,6 +48,9 @@ class Folder:
         return cls(plan, handles, to_make, deque(plan.tasks), plan.chain)
 
 
+_Waiting = tuple[float, int, Folder]  # first comes the smallest
+
+
 class Call(Protocol):
     """Something that is ready to be done by any worker: a creation of a wave, or a piece of a large file."""
 
@@ -59,7 +64,7 @@ class Call(Protocol):
 class WorkQueue:
     """The work of one copy. Every method may be called from any thread."""
 
-    def __init__(self, *, limit: int, buffers: int, buffer_size: int) -> None:
+    def __init__(self, *, limit: int, buffers: int, buffer_size: int, budget: FolderBudget) -> None:
         self.finished = threading.Event()
         self.error: BaseException | None = None
         self.buffer_size = buffer_size
@@ -68,8 +73,10 @@ class WorkQueue:
         self._parked = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
         self._limit = limit
-        self._new: list[tuple[float, int, Folder]] = []
-        self._begun: list[tuple[float, int, Folder]] = []
+        self._budget = budget
+        self._long: list[_Waiting] = []
+        self._short: list[_Waiting] = []
+        self._begun: list[_Waiting] = []
         self._open: set[Folder] = set()
         self._pushed = 0
         self._entries: deque[Call] = deque()
@@ -83,7 +90,7 @@ class WorkQueue:
     @property
     def starved(self) -> bool:
         """Whether a good part of the workers that may work have nothing to do."""
-        return self._waiting * 4 > self._limit and not self._new and not self._begun
+        return self._waiting * 4 > self._limit and not (self._long or self._short or self._begun)
 
     @property
     def wave(self) -> int:
@@ -101,7 +108,7 @@ class WorkQueue:
         """Hand in a folder that exists now; it counts as one job, and each of its tasks as one."""
         with self._lock:
             self._jobs += 1 + len(folder.tasks)
-            self._push(self._new, folder)
+            self._push(self._long if folder.left > _SHORT else self._short, folder)
 
     def take(self, number: int) -> Call | Folder | None:
         """Wait for work for worker ``number`` (0, 1, ...): a call to run, a folder to lead, or None: there is no more."""
@@ -122,17 +129,21 @@ class WorkQueue:
         return None
 
     def _pick(self) -> Folder | None:
-        """Choose the folder with the longest chain, if there are enough workers for its next wave.
-
-        No more folders are begun than there are workers.
-        """
-        may_begin = self._new and len(self._open) < self._limit
-        heap = self._new if may_begin and (not self._begun or self._new[0] < self._begun[0]) else self._begun
+        """Choose a folder, if there are enough workers for its next wave."""
+        heap = self._choose()
         if not heap or self._waiting + 1 < min(self.wave, heap[0][2].next_wave):
             return None
         folder = heappop(heap)[2]
         self._open.add(folder)
         return folder
+
+    def _choose(self) -> list[_Waiting]:
+        may_begin = len(self._open) < self._limit
+        if may_begin and self._short and self._budget.is_low:
+            return self._short
+        if may_begin and self._long and (not self._begun or self._long[0] < self._begun[0]):
+            return self._long
+        return self._begun or (self._short if may_begin else [])
 
     def send(self, folder: Folder, calls: Sequence[Call]) -> None:
         """Have a wave of creations in ``folder`` run at once; each must call ``entered`` when it is through."""
@@ -166,9 +177,9 @@ class WorkQueue:
             folder.handles.close()
             self._work.notify()
 
-    def _push(self, heap: list[tuple[float, int, Folder]], folder: Folder) -> None:
-        self._pushed += 1
-        heappush(heap, (-folder.left, self._pushed, folder))
+    def _push(self, heap: list[_Waiting], folder: Folder) -> None:
+        self._pushed -= 1  # of equals, the last one first
+        heappush(heap, (0.0 if heap is self._short else -folder.left, self._pushed, folder))
         self._work.notify()
 
     def done(self, jobs: int = 1) -> None:
@@ -195,7 +206,7 @@ class WorkQueue:
 
     def close(self) -> None:
         """Close the folders that a stopped copy left open; no worker may be running."""
-        for folder in (*self._open, *(folder for _, _, folder in self._new)):
+        for folder in (*self._open, *(folder for _, _, folder in (*self._long, *self._short))):
             folder.handles.close()
 
     def buffer(self) -> bytearray | None:
