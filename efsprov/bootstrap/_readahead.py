@@ -49,7 +49,7 @@ class ReadAhead:
         self._spans = spans
         self._states = bytearray(len(steps))
         self._opened: "dict[int, int]" = {0: index.pack}
-        self._used: "list[int]" = []
+        self._used: "set[int]" = set()
         self._horizon = 0
         self._next = 0
         self._scratch = memoryview(bytearray(SCRATCH))
@@ -67,14 +67,16 @@ class ReadAhead:
             self._close_used()
         for number in needed:
             if self._states[number] != _DONE:  # if a thread has begun it, it may be waiting for the interpreter's lock
-                self._ask(number, library=library)
+                self._ask(number)
+            if library:
+                self._used.add(self._steps[number][1])
         near = min(needed[-1] + 1 + AHEAD, len(self._steps)) if needed else 0
         horizon = max(self._spans.get(name, 0), near)
         if horizon > self._horizon:
             self._horizon = horizon
             self._start()
 
-    def _ask(self, number: int, *, library: bool) -> None:
+    def _ask(self, number: int) -> None:
         """Have the kernel read step NUMBER, without waiting for it."""
         kind, file, offset, length = self._steps[number]
         if kind != READ:
@@ -83,8 +85,6 @@ class ReadAhead:
         opened = self._open(file)
         if opened is not None:
             os.posix_fadvise(opened, offset, length, os.POSIX_FADV_WILLNEED)
-        if library and file and file not in self._used:
-            self._used.append(file)
 
     def _open(self, file: int) -> "Optional[int]":
         """A descriptor of FILE, kept until the library has been loaded: closing it first would be one more request."""
@@ -102,9 +102,9 @@ class ReadAhead:
 
     def _close_used(self) -> None:
         while self._used:
-            opened = self._opened.pop(self._used.pop(), None)
-            if opened is not None:
-                os.close(opened)
+            file = self._used.pop()
+            if file and file in self._opened:  # the pack stays open
+                os.close(self._opened.pop(file))
 
     def _start(self) -> None:
         """Start threads, as many as may run, if there is something to do."""

@@ -1,0 +1,192 @@
+"""What is written into an import index, and the plan for reading ahead that it holds."""
+
+import importlib.util
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from efsprov.core.errors import BuildError
+from efsprov.pipeline.compile import compile_tree
+from efsprov.pipeline.index import SCRIPT, write_index
+from efsprov.pipeline.smoke import smoke
+
+PYTHON = Path(sys.executable)
+PAGE = 4096
+
+
+def load(path):
+    """A module by itself, as the target's interpreter loads it."""
+    spec = importlib.util.spec_from_file_location(path.stem + "_alone", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+planner = load(SCRIPT.with_name("plan.py"))
+reader = load(SCRIPT.parents[2] / "bootstrap" / "_index.py")
+
+
+@st.composite
+def touched(draw):
+    """Runs of touched pages of a few libraries."""
+    files = {}
+    for name in draw(st.lists(st.sampled_from(["a.so", "b.so", "c.so"]), unique=True)):
+        pages = draw(st.sets(st.integers(0, 3000), max_size=60))
+        runs = []
+        for page in sorted(pages):
+            if runs and sum(runs[-1]) == page * PAGE:
+                runs[-1] = (runs[-1][0], runs[-1][1] + PAGE)
+            else:
+                runs.append((page * PAGE, PAGE))
+        files[name] = runs
+    return files
+
+
+@given(touched(), st.floats(0, 2))
+def test_closing_gaps_covers_all_that_was_touched_and_keeps_to_its_budget(files, waste):
+    closed = planner.close_gaps(files, waste)
+    assert closed.keys() == files.keys()
+    read = sum(length for runs in closed.values() for _, length in runs)
+    needed = sum(length for runs in files.values() for _, length in runs)
+    assert needed <= read <= needed * (1 + waste)
+    for name, runs in files.items():
+        assert all(
+            any(at <= offset and offset + length <= at + size for at, size in closed[name]) for offset, length in runs
+        )
+        assert all(sum(earlier) < later[0] for earlier, later in pairwise(closed[name]))
+        assert len(closed[name]) <= len(runs)
+
+
+@given(touched())
+def test_the_smallest_gaps_are_closed_first(files):
+    def gaps(runs):
+        return [later[0] - sum(earlier) for earlier, later in pairwise(runs)]
+
+    closed = planner.close_gaps(files, 0.5)
+    left = sorted(gap for runs in closed.values() for gap in gaps(runs))
+    all_gaps = sorted(gap for runs in files.values() for gap in gaps(runs))
+    assert left == all_gaps[len(all_gaps) - len(left) :]
+
+
+def make(order, **changes):
+    arguments = {
+        "starts": [0],
+        "libraries": {},
+        "packed": {name: (16 + 1000 * i, 1000) for i, name in enumerate(n for n in order if n.endswith(".py"))},
+        "modules": frozenset(order),
+        "quoted": (),
+    } | changes
+    return planner.make_plan(order, arguments.pop("starts"), arguments.pop("libraries"), **arguments)
+
+
+def test_steps_are_in_the_order_of_use():
+    order = ["a.py", "lib.so", "ext.so", "b.py"]
+    plan = make(
+        order, libraries={"lib.so": [(0, PAGE)], "ext.so": [(PAGE, PAGE)]}, modules=frozenset(order) - {"lib.so"}
+    )
+    assert plan.files == ["", "lib.so", "ext.so"]
+    assert plan.steps == [(0, 0, 0, 2016), (0, 1, 0, PAGE), (0, 2, PAGE, PAGE)]
+    assert plan.positions == {"a.py": (0,), "ext.so": (1, 2), "b.py": (0,)}, (
+        "what is loaded along is needed by the next module"
+    )
+    assert plan.spans == {"a.py": 3}
+
+
+def test_large_runs_are_read_in_pieces_and_the_pack_only_as_far_as_it_is_hot():
+    mib = 1 << 20
+    plan = make(
+        ["a.py", "b.py", "ext.so"],
+        packed={"a.py": (16, mib), "b.py": (mib + 16, 100)},
+        libraries={"ext.so": [(0, 2 * mib + 1)]},
+    )
+    assert plan.steps == [(0, 0, 0, mib), (0, 0, mib, 116), (0, 1, 0, mib), (0, 1, mib, mib), (0, 1, 2 * mib, 1)]
+    assert plan.positions == {"a.py": (0, 1), "b.py": (1,), "ext.so": (2, 3, 4)}
+
+
+def test_each_named_import_spans_what_follows_from_it():
+    order = ["a.py", "ext.so", "b.py", "late.so"]
+    libraries = {"ext.so": [(0, PAGE)], "late.so": [(0, PAGE)]}
+    plan = make(order, starts=[0, 2, 4], libraries=libraries)
+    assert plan.spans == {"a.py": 2, "b.py": 3}
+
+
+def test_sources_that_are_quoted_are_looked_up_before_they_are_used():
+    plan = make(["a.py", "b.py"], quoted=("b.py",))
+    assert plan.steps == [(0, 0, 0, 2016), (1, 1, 0, 0)]
+
+
+def test_nothing_recorded_gives_an_empty_plan():
+    plan = make([], starts=[])
+    assert (plan.files, plan.steps, plan.positions, plan.spans) == ([""], [], {}, {})
+
+
+@pytest.fixture
+def release(tmp_path):
+    site = tmp_path / "site"
+    files = {
+        "package/__init__.py": "from package import used\n",
+        "package/used.py": "USED = 1\n",
+        "package/unused.py": "UNUSED = 1\n",
+        "package/broken.py": "def f(:\n",
+        "namespace/inner.py": "",
+        "thing-1.0.dist-info/METADATA": "Name: thing\nVersion: 1.0\n",
+        "thing-1.0.dist-info/RECORD": "package/__init__.py,,\n",
+    }
+    for name, text in files.items():
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_text(text)
+    compile_tree(site, PYTHON)
+    return tmp_path
+
+
+def test_figures_tell_what_was_indexed(release):
+    report = write_index(release, release / "site", PYTHON, smoke(release / "site", PYTHON, ("package",)))
+    assert (report.modules, report.packed, report.hot_modules) == (5, 4, 2)
+    assert report.index_bytes == (release / "import.index").stat().st_size
+    assert report.pack_bytes == (release / "import.pack").stat().st_size
+    assert 0 < report.hot_bytes < report.pack_bytes
+    assert (report.planned_reads, report.library_bytes) == (1, 0)
+    assert report.planned_bytes == report.hot_bytes + 16, "the header of the pack, and what the import uses"
+
+
+def test_what_is_written_can_be_read(release):
+    write_index(release, release / "site", PYTHON, smoke(release / "site", PYTHON, ("package",)))
+    index = reader.Index(str(release))
+    site = str(release / "site")
+    top = index.folder(site)
+    assert {name: entry[0] for name, entry in top.items()} == {"package": reader.PACKED, "namespace": reader.NAMESPACE}
+    inner = index.folder(f"{site}/package")
+    assert {name: entry[0] for name, entry in inner.items()} == {
+        "__init__": reader.PACKED,
+        "used": reader.PACKED,
+        "unused": reader.PACKED,
+        "broken": reader.SOURCE,
+        "__pycache__": reader.NAMESPACE,
+    }
+    assert index.read(*inner["used"][2:]) == next((release / "site").rglob("used.*.pyc")).read_bytes()[16:]
+    assert index.folder(f"{site}/missing") is None
+    assert index.folder("/elsewhere") is None
+    assert index.distributions()["thing-1.0.dist-info"][0] == ("METADATA", "RECORD")
+
+
+def test_the_same_tree_gives_the_same_files(release, tmp_path):
+    record = smoke(release / "site", PYTHON, ("package",))
+    written = []
+    for _ in range(2):
+        write_index(release, release / "site", PYTHON, record)
+        written.append([(release / name).read_bytes() for name in ("import.index", "import.pack")])
+    assert written[0] == written[1]
+
+
+def test_without_a_smoke_test_nothing_is_hot(release):
+    report = write_index(release, release / "site", PYTHON, None)
+    assert (report.packed, report.hot_modules, report.planned_reads) == (4, 0, 0)
+
+
+def test_a_failure_is_told(release):
+    with pytest.raises(BuildError, match="could not index"):
+        write_index(release / "missing", release / "site", PYTHON, None)
