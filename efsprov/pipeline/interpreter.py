@@ -50,7 +50,9 @@ def find_interpreter(version: str) -> Interpreter:
 def probe(path: Path) -> Interpreter | None:
     """Ask an interpreter what it is; None when it is no CPython with the GNU C library, or does not answer."""
     try:
-        answer = subprocess.run([str(path), "-I", "-S", "-c", _PROBE], capture_output=True, timeout=_PROBE_SECONDS, check=True)
+        answer = subprocess.run(
+            [str(path), "-I", "-S", "-c", _PROBE], capture_output=True, timeout=_PROBE_SECONDS, check=True
+        )
         told = json.loads(answer.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
         return None

@@ -73,5 +73,7 @@ def test_output_that_is_no_number_leaks_nothing(served):
     answer = served[0].invoke(http('{"inputs": [[NaN, 1]]}'))
     status, body = read(answer.payload)
     assert status == 500
-    assert body == {"error": {"code": "internal", "message": f"The model could not answer. Request {answer.request_id}."}}
+    assert body == {
+        "error": {"code": "internal", "message": f"The model could not answer. Request {answer.request_id}."}
+    }
     assert "ValueError" in answer.logs

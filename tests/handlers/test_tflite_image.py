@@ -46,9 +46,7 @@ def ask(served, event):
     return read(answer.payload)
 
 
-@pytest.mark.parametrize(
-    ("colour", "label"), [((255, 0, 0), "red"), ((10, 200, 30), "green"), ((0, 100, 230), "blue")]
-)
+@pytest.mark.parametrize(("colour", "label"), [((255, 0, 0), "red"), ((10, 200, 30), "green"), ((0, 100, 230), "blue")])
 def test_picture_of_any_size_is_classified(served, colour, label):
     status, body = ask(served, picture(png(300, 200, colour)))
     assert status == 200

@@ -40,12 +40,13 @@ class Build:
         return hashlib.sha256(str(self.number).encode()).hexdigest()
 
 
-def build(folder: Path, number: int, *, extra: int = 0) -> Build:
-    """Make the tree of a framework whose version is ``number``: two modules and ``extra`` more files."""
+def build(folder: Path, number: int, *, extra: int = 0, modules: int = 0) -> Build:
+    """Make the tree of a framework whose version is ``number``: two modules, ``modules`` more and ``extra`` files of data."""
     contents = {
         "site/framework/__init__.py": f"NUMBER = {number}\n".encode(),
         "site/framework/part.py": SHARED,
         "pylock.toml": f"# lock {number}\n".encode(),
+        **{f"site/framework/lazy_{n}.py": f"VALUE = {number}, {n}\n".encode() for n in range(modules)},
         **{f"site/framework/data/{n}.bin": f"{number}/{n}".encode() * 10 for n in range(extra)},
     }
     source = folder / f"build-{number}"

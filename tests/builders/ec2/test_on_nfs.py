@@ -83,7 +83,7 @@ def test_a_release_is_built_on_nfs_and_imported_by_another_client(cloud: Cloud, 
     assert done.returncode == 0, done.stdout + done.stderr + "\n".join(m.console() for m in cloud.aws.machines.values())
     told = json.loads(done.stdout)["result"]
     assert told["outcome"] == "published"
-    assert nfs_guest.rpcs("a")["WRITE"] > 0, "it went over the wire"
+    assert nfs_guest.rpcs("a").ops["WRITE"] > 0, "it went over the wire"
     (tmp_path / "handler.py").write_text(HANDLER)
     code = "import sys; sys.path.insert(0, sys.argv[1]); import handler; print(*handler.handle({}, None))"
     imported = nfs_guest.run(

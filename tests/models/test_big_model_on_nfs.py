@@ -1,0 +1,78 @@
+"""Five gigabytes of model onto a real NFS mount: killed in the middle, gone on with, and held against its hashes."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.lab import Guest
+from tests.lab.availability import require
+from tests.lab.guest import SCRATCH
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.xdist_group("lab")]
+HERE = Path(__file__).parent
+SHARDS, SHARD_BYTES = 10, 512 << 20
+TOTAL = SHARDS * SHARD_BYTES
+MOST_MEMORY_KB = 300 * 1024
+STAGED = "find /mnt/export/root/models/big/staging -name '*.safetensors' -printf '%s\\n' 2>/dev/null | paste -sd+ | bc"
+VERIFY = "from efsprov.cli.main import main; import sys; main(sys.argv[1:])"
+
+
+@pytest.fixture
+def guest():
+    require()
+    with Guest(disk_gb=16, seconds=3600) as booted:
+        yield booted
+
+
+def test_five_gigabytes(guest):
+    model = f"{SCRATCH}/model"
+    make = [sys.executable, HERE / "big_model.py", model, str(SHARDS), str(SHARD_BYTES)]
+    guest.run("a", make, timeout=1200, check=True)
+    environment = {
+        "EFSPROV_CACHE": f"{SCRATCH}/cache",
+        "EFSPROV_CONFIG": "",
+        "PYTHONPATH": str(HERE.parents[1]),
+    }
+    peaks = [guest.results / "peak-killed", guest.results / "peak-resumed"]
+
+    def push(peak: Path) -> list[str]:
+        return [
+            sys.executable,
+            str(HERE / "push_measured.py"),
+            str(peak),
+            "big",
+            model,
+            "--root",
+            "/mnt/a/root",
+            "--json",
+        ]
+
+    pushing = guest.start("a", push(peaks[0]), env=environment)
+    until = time.monotonic() + 1800
+    while int(guest.run("server", ["bash", "-c", STAGED]).stdout.strip() or 0) < TOTAL // 2:
+        assert time.monotonic() < until
+        assert pushing.poll() is None, pushing.stderr
+        time.sleep(0.5)
+    guest.kill_programs()
+    before, began = guest.rpcs("a"), time.monotonic()
+    pushed = json.loads(guest.run("a", push(peaks[1]), env=environment, timeout=1800, check=True).stdout)
+    spent, seconds = guest.rpcs("a") - before, time.monotonic() - began
+    guest.remount("b")
+    verify = [sys.executable, "-c", VERIFY, "model", "verify", "big", "--root", "/mnt/b/root", "--json"]
+    verified = json.loads(guest.run("b", verify, env=environment, timeout=1800, check=True).stdout)
+    left = guest.run("a", ["ls", f"{SCRATCH}/cache/scratch"], check=True).stdout
+    told = {
+        "total_bytes": TOTAL,
+        "peak_memory_kb": [int(peak.read_text()) for peak in peaks],
+        "resumed": {"seconds": round(seconds, 1), "written_bytes": spent.write_bytes, "rpcs": spent.total},
+        "took": pushed["manifest"]["figures"]["seconds"],
+    }
+    print(json.dumps(told))
+    assert verified == {"checked": [pushed["release"]], "full": True, "repaired": [], "findings": []}
+    assert pushed["manifest"]["figures"]["bytes"] > TOTAL
+    assert max(told["peak_memory_kb"]) < MOST_MEMORY_KB
+    assert spent.write_bytes < TOTAL  # what was whole when the first one died was not written again
+    assert left == ""
