@@ -14,12 +14,11 @@ from efsprov.store.verify import sha256_of
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What changes when a file does, as far as its attributes tell."""
+    """What changes when a file is written to. Not its time of change: that is new when another release links to it."""
 
     size: int
     mode: int
     modified_ns: int
-    changed_ns: int
     inode: int
 
 
@@ -30,7 +29,7 @@ def fingerprints(top: Path) -> dict[str, Fingerprint]:
         if not stat.S_ISREG(status.st_mode):
             raise BuildError(f"{path} is neither a file nor a folder.", hint="A release holds regular files only.")
         mode = 0o755 if status.st_mode & 0o111 else 0o644
-        found[path] = Fingerprint(status.st_size, mode, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        found[path] = Fingerprint(status.st_size, mode, status.st_mtime_ns, status.st_ino)
     return found
 
 
