@@ -45,7 +45,7 @@ def tidy(top: Path) -> None:
             wanted = 0o755 if mode & 0o111 else 0o644
             if mode != wanted and not os.path.islink(path):  # noqa: PTH114
                 os.chmod(path, wanted)  # noqa: PTH101
-        if folder != str(top) and not any(os.scandir(folder)):
+        if folder != str(top) and not os.listdir(folder):  # noqa: PTH208
             os.rmdir(folder)  # noqa: PTH106
 
 
