@@ -109,6 +109,7 @@ class Worker:
         number: int,
         channel: str = NAME,
         extra: int = 0,
+        modules: int = 0,
         activate: bool = True,
         wait: bool = True,
         pause: tuple[str, str] | None = None,
@@ -118,7 +119,7 @@ class Worker:
         if pause is not None:
             ops = PausingOps(*pause, after=after, paused=lambda: self.answer({"paused": command}))
             self._paused.append(ops)
-        built = build(self._local / f"{channel}-{number}-{extra}", number, extra=extra)
+        built = build(self._local / f"{channel}-{number}-{extra}", number, extra=extra, modules=modules)
         return sync(self._channel(channel, ops), built, activate=activate, wait=wait)
 
     def syncs(self, first: int, count: int) -> list[str]:

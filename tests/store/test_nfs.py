@@ -32,13 +32,17 @@ def workers(nfs_guest):
 
 def shim(guest, client):
     """What the shim pins and a program imports, in a fresh process on a client."""
-    environment = {
+    run = guest.run(client, [sys.executable, "-c", SHIM], env=shim_environment(client), check=True)
+    return tuple(run.stdout.split())
+
+
+def shim_environment(client):
+    return {
         "EFSPROV_ROOT": f"{MOUNTS[client]}/root",
         "EFSPROV_CHANNEL": NAME,
         "EFSPROV_TARGET": TARGET,
         "PYTHONPATH": str(HERE),
     }
-    return tuple(guest.run(client, [sys.executable, "-c", SHIM], env=environment, check=True).stdout.split())
 
 
 def sound(worker, channel=NAME):
@@ -89,6 +93,25 @@ class TestReaders:
         assert b.ask("there", path=path)[1]
         assert len(b.ask("entries")) == 3
 
+    def test_a_process_keeps_its_release_while_another_client_rolls_back_and_prunes(self, nfs_guest, workers):
+        a, _ = workers
+        a.ask("sync", number=1)
+        mine = a.ask("sync", number=2, modules=12)
+        process = nfs_guest.start("b", [sys.executable, "-c", IMPORTING], env=shim_environment("b"))
+        process.wait_for(f"pinned {mine}\n")
+        a.ask("rollback")
+        for number in range(3, 9):
+            process.write(f"{number}\n")
+            process.wait_for(f"(2, {number})\n")
+            a.ask("sync", number=number)
+            a.ask("prune", grace=True)
+        for number in (1, 2, 9, 10, 11):
+            process.write(f"{number}\n")
+            process.wait_for(f"(2, {number})\n")
+        process.close_input()
+        process.wait_for("ended\n")
+        assert mine in {entry[2] for entry in sound(a)}
+
     def test_a_read_only_mount_is_enough_for_the_shim_and_is_not_written_to(self, nfs_guest, workers):
         release = workers[0].ask("sync", number=1)
         nfs_guest.kill_programs()
@@ -101,6 +124,16 @@ class TestReaders:
         assert reader.ask("findings") == []
         with pytest.raises(Refused, match="read-only"):
             reader.ask("sync", number=2)
+
+
+IMPORTING = """
+import importlib, sys
+import efsprov.bootstrap as shim, framework
+print("pinned", shim.releases["framework"].id, flush=True)
+for line in sys.stdin:
+    print(importlib.import_module(f"framework.lazy_{line.strip()}").VALUE, flush=True)
+print("ended", flush=True)
+"""
 
 
 def tree(guest):
