@@ -93,7 +93,7 @@ def activate_published(channel: Channel, release: str, *, since: State) -> str |
         last.release != release
     ):  # where this machine was cut off between the journal and the swap, or an operator was quick
         raise ConflictError(
-            f"Release {release} of {channel.label} was made current, but {last.by} changed that since: "
+            f"Release {release} of {channel.label} is not current any more, {last.by} changed that: "
             f"{last.do} {last.release}.",
             hint=f"`efsprov history` shows what happened. If it is still wanted: `efsprov activate {release}`.",
         )

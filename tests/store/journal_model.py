@@ -114,8 +114,8 @@ def _untrue(one: Done, wrote: list[tuple[str, str, str | None]]) -> list[str]:
     activations = [entry for entry in wrote if entry[0] in {"activate", "rollback"}]
     if one.error:
         unexpected = one.error not in {"ConflictError", "NotFoundError", "IntegrityError"} or "damaged" in one.message
-        overtaken = one.name == "sync" and "was made current, but" in one.message
-        if bool(activations) != overtaken or unexpected:
+        overtaken = one.name == "sync" and "is not current any more" in one.message
+        if (activations and not overtaken) or unexpected:
             return [f"{one.name} failed ({one.error}: {one.message}) and wrote {wrote}"]
     elif one.name in ANSWERED_WITH_CURRENT and one.result is not None and activations:
         before, release = one.result

@@ -263,7 +263,7 @@ class TestCutOff:
         assert "lock of before-asking (" in messages[0]
         assert "lock of before-rename (" in messages[1]  # its staging was cleaned away: the rename found nothing
         assert "was published, but not made current" in messages[2]
-        assert "was made current, but worker-b changed that since" in messages[3]
+        assert "is not current any more, worker-b changed that: activate" in messages[3]
 
     def test_a_server_that_is_restarted_in_the_middle_of_a_sync(self, nfs_guest, workers):
         """It goes on, or fails clean: its lock may be another's by then."""

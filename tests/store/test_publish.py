@@ -188,9 +188,7 @@ class TestActivating:
                 super().rename(source, target)
 
         late = open_channel(channel.root.path, ops=Overtaken())
-        with pytest.raises(
-            ConflictError, match=f"{first} .* was made current, but operator changed that since: activate"
-        ):
+        with pytest.raises(ConflictError, match=f"{first} .* is not current any more, operator changed that: activate"):
             activate_published(late, first, since=read_state(channel))
         assert read_current(channel) == second
 
