@@ -21,15 +21,16 @@ ModuleType = type(sys)
 class Caches:
     """Modules that have been found and of which the standard library has not been told yet.
 
-    LINES says of which sources, relative to the site, the text is in INDEX's pack, and the source's own size; LINKED
-    whether there are symbolic links in the release: then a file may have several paths, and `inspect` is told nothing.
+    INDEX's ``lines`` say of which sources, relative to the site, the text is in the pack, and the source's own size;
+    ``linked`` whether there are symbolic links in the release: then a file may have several paths, and `inspect` is told
+    nothing.
     """
 
-    def __init__(self, index: Index, lines: "dict[str, tuple[tuple[int, int, bytes], int]]", linked: bool) -> None:  # noqa: FBT001
+    def __init__(self, index: Index) -> None:
         self._index = index
-        self._linked = linked
+        self._linked = index.linked
+        self._lines = index.lines
         self._prefix = len(index.site) + 1
-        self._lines = lines
         self._found: "list[tuple[str, str]]" = []
         self._quoted: "list[str]" = []
 

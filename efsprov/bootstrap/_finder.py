@@ -50,9 +50,8 @@ class Opened:
 
     def __init__(self, release: str) -> None:
         self.index = Index(release)
-        plan = self.index.plan()
-        self.read_ahead = ReadAhead(self.index, *plan[:4])
-        self.caches = Caches(self.index, *plan[4:])
+        self.read_ahead = ReadAhead(self.index)
+        self.caches = Caches(self.index)
 
 
 class Accelerator:

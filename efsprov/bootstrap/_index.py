@@ -55,7 +55,8 @@ def header(body: bytes, pack_size: int) -> bytes:
 class Index:
     """An index that has been checked against this interpreter and its own checksum.
 
-    ``site`` is the folder that it describes, ``pack`` an open file descriptor of the pack.
+    ``site`` is the folder that it describes, ``pack`` an open file descriptor of the pack. What an import will need:
+    ``files``, ``steps``, ``positions`` and ``spans`` are explained at `ReadAhead`, ``lines`` and ``linked`` at `Caches`.
     """
 
     def __init__(self, release: str) -> None:
@@ -65,8 +66,8 @@ class Index:
         self.site = release + "/site"
         body, pack_size = _body(release)
         try:
-            told = _parse(body)
-            suffixes, self._folders, self._distributions, self._plan = told
+            suffixes, self._folders, self._distributions, plan = _parse(body)
+            self.files, self.steps, self.positions, self.spans, self.lines, self.linked = _parse(plan)
         except (ValueError, EOFError, TypeError) as error:
             raise UnusableError(f"{INDEX_NAME} is malformed ({error})") from None
         if suffixes != _imp.extension_suffixes():
@@ -79,11 +80,6 @@ class Index:
             return None
         table = self._folders.get(path[len(self.site) + 1 :])
         return None if table is None else _parse(table)
-
-    def plan(self) -> "tuple[Any, ...]":
-        """What importing will need: (files, steps, positions, spans) for `ReadAhead`, (lines, linked) for `Caches`."""
-        told: "tuple[Any, ...]" = _parse(self._plan)
-        return told
 
     def distributions(self) -> "dict[str, tuple[Any, ...]]":
         """{name of a .dist-info folder: (names in it, {name of a file: where its text lies in the pack})}."""

@@ -29,32 +29,25 @@ _OPEN, _BEGUN, _DONE = range(3)
 class ReadAhead:
     """The plan of one release and how far it has been carried out.
 
-    FILES are names relative to the site, the first stands for the pack; STEPS are (kind, number of a file, offset,
-    length); POSITIONS tell the steps that each module's file needs; SPANS up to which step everything follows from
-    importing one of the modules that the release was made for.
+    INDEX's ``files`` are names relative to the site, the first stands for the pack; ``steps`` are (kind, number of a
+    file, offset, length); ``positions`` tell the steps that each module's file needs; ``spans`` up to which step
+    everything follows from importing one of the modules that the release was made for.
     """
 
-    def __init__(
-        self,
-        index: Index,
-        files: "list[str]",
-        steps: "list[tuple[int, int, int, int]]",
-        positions: "dict[str, tuple[int, ...]]",
-        spans: "dict[str, int]",
-    ) -> None:
+    def __init__(self, index: Index) -> None:
         self._site = index.site + "/"
-        self._files = files
-        self._steps = steps
-        self._positions = positions
-        self._spans = spans
-        self._states = bytearray(len(steps))
+        self._files = index.files
+        self._steps = index.steps
+        self._positions = index.positions
+        self._spans = index.spans
+        self._states = bytearray(len(self._steps))
         self._opened: "dict[int, int]" = {0: index.pack}
         self._used: "set[int]" = set()
         self._horizon = 0
         self._next = 0
         self._scratch = memoryview(bytearray(SCRATCH))
         self._forget_threads()
-        if steps:
+        if self._steps:
             os.register_at_fork(before=self._let_threads_end, after_in_child=self._forget_threads)
 
     def about_to_use(self, path: str, *, library: bool) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -125,3 +126,31 @@ def test_programs_see_the_same_in_all_kinds_of_packages(installed, tmp_path):
     assert differences(accelerated, plain)[:20] == []
     assert all(isinstance(name, str) for name in plain["imports"].values()), plain["imports"]
     assert len(plain["all modules"]) > 5000
+
+
+def own_tests(root, folder, *, accelerated):
+    """{test: outcome} of numpy's own test suite, run on the release."""
+    folder.mkdir()
+    options = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "-m",
+        "not slow",
+        "--junitxml",
+        str(folder / "report.xml"),
+    ]
+    code = f"import os, efsprov.bootstrap, pytest; os.chdir({str(folder)!r}); pytest.main([*{options}, '--pyargs', 'numpy'])"
+    run(root, ["-c", code], accelerated=accelerated)
+    cases = ET.parse(folder / "report.xml").iter("testcase")
+    return {f"{c.get('classname')}::{c.get('name')}": sorted(child.tag for child in c) for c in cases}
+
+
+@pytest.mark.slow
+def test_numpys_own_tests_give_the_same_result(some, tmp_path):
+    accelerated = own_tests(some, tmp_path / "accelerated", accelerated=True)
+    plain = own_tests(some, tmp_path / "plain", accelerated=False)
+    assert differences(accelerated, plain)[:20] == []
+    assert len(plain) > 20_000

@@ -73,9 +73,11 @@ def plan(readahead, tmp_path):
 
     def make(steps, positions, spans=None):
         index = types.SimpleNamespace(site=str(site), pack=os.open(paths[0], os.O_RDONLY))
+        index.files, index.steps = ["", "a.so", "b.so", "missing.so"], steps
+        index.positions, index.spans = positions, spans or {}
         os.posix_fadvise(index.pack, 0, 0, os.POSIX_FADV_RANDOM)
         opened.append(index.pack)
-        return readahead.ReadAhead(index, ["", "a.so", "b.so", "missing.so"], steps, positions, spans or {})
+        return readahead.ReadAhead(index)
 
     make.site, make.paths = site, paths
     yield make
