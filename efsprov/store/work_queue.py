@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from efsprov.store.copy_folder import CopyFolder, FolderBudget
 from efsprov.store.copy_plan import FolderPlan, Task
 
-_WAVE: Final = 16
+_WAVE: Final = 8
 _SHORT: Final = 64  # round trips: a chain that can as well be begun last
 _WAVES: Final = 2  # so many folders at least share the workers
 
