@@ -5,7 +5,7 @@ The journal's last activation is the truth about what is current; the `current` 
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -67,12 +67,12 @@ class Release:
 
 @dataclass
 class _Folding:
-    releases: dict[str, Release] = field(default_factory=dict)
+    releases: dict[str, dict[str, Any]] = field(default_factory=dict)  # the fields of each `Release`
     stack: list[str] = field(default_factory=list)
 
     def change(self, release: str, entry: Entry, **changes: Any) -> None:
-        known = self.releases.get(release) or Release(release, entry.at, entry.number)
-        self.releases[release] = replace(known, **changes)
+        first = {"id": release, "published": entry.at, "published_in": entry.number, "activated": ()}
+        self.releases.setdefault(release, first).update(changes)
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,8 @@ def fold(entries: Iterable[Entry]) -> State:
             folding.change(release, entry, pinned=entry.do == "pin")
         else:
             folding.change(release, entry, pruned=True)
-    return State(last, folding.releases, tuple(folding.stack))
+    releases = {release: Release(**fields) for release, fields in folding.releases.items()}
+    return State(last, releases, tuple(folding.stack))
 
 
 def last_activated(entries: Sequence[Entry]) -> str | None:
@@ -142,8 +143,7 @@ def _activate(folding: _Folding, entry: Entry) -> None:
             stack.pop()
     elif not stack or stack[-1] != release:
         stack.append(release)
-    known = folding.releases.get(release)
-    activated = (*(known.activated if known else ()), entry.at)
+    activated = (*folding.releases.get(release, {}).get("activated", ()), entry.at)
     folding.change(release, entry, activated=activated, deactivated=None, deactivated_in=None, pruned=False)
 
 

@@ -8,8 +8,9 @@ client partitioned past its lease still renamed after healing). EFS allows 4,080
 import errno
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 from efsprov.core.errors import ConflictError, IntegrityError
 from efsprov.core.history import Action, Entry, State, fold, parse_entry
@@ -125,11 +126,14 @@ def _read_all(channel: Channel, directory: int) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def _read_many(channel: Channel, directory: int, numbers: list[int]) -> Iterable[tuple[int, Entry]]:
+def _read_many(channel: Channel, directory: int, numbers: list[int]) -> list[tuple[int, Entry]]:
+    def read(some: list[int]) -> list[tuple[int, Entry]]:
+        return [(number, _read(channel, directory, number)) for number in some]
+
     if len(numbers) < _THREADS:
-        return [(number, _read(channel, directory, number)) for number in numbers]
+        return read(numbers)
     with ThreadPoolExecutor(_THREADS) as pool:
-        return list(zip(numbers, pool.map(lambda n: _read(channel, directory, n), numbers), strict=True))
+        return list(chain.from_iterable(pool.map(read, [numbers[n::_THREADS] for n in range(_THREADS)])))
 
 
 def _settle(channel: Channel, wanted: Entry, error: OSError) -> None:
