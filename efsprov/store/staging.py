@@ -3,7 +3,8 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
+from itertools import groupby
+from pathlib import Path, PurePosixPath
 
 from efsprov.store.copy_record import CopyRecord, file_system_type, record_path
 from efsprov.store.layout import Channel, make_directory
@@ -31,17 +32,25 @@ def take_over(channel: Channel, keep: str, *, shared: bool | None = None) -> tup
     left = channel.staging / max(old, key=lambda name: os.lstat(channel.staging / name).st_mtime_ns)
     if shared is None:
         shared = file_system_type(channel.staging) not in _LOCAL
-    if not shared:
-        moves = [(left, fresh)]
+    if shared:
+        _move_finished_files(channel, left, fresh)
     else:
-        moves = [(left / entry.path, fresh / entry.path) for entry in CopyRecord(left, ops=channel.ops).trusted]
-        for folder in sorted(
-            {parent for _, path in moves for parent in path.parents if fresh in (parent, *parent.parents)}
-        ):
-            make_directory(channel.ops, folder)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(lambda move: _move(channel, *move), [*moves, (record_path(left), record_path(fresh))]))
+        _move(channel, left, fresh)
+    _move(channel, record_path(left), record_path(fresh))
     return fresh, look(fresh) is not None
+
+
+def _move_finished_files(channel: Channel, left: Path, fresh: Path) -> None:
+    files = [entry.path for entry in CopyRecord(left, ops=channel.ops).trusted]
+    folders = {parent for path in files for parent in PurePosixPath(path).parents}
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for _, level in groupby(sorted(folders, key=_depth), key=_depth):
+            list(pool.map(lambda folder: make_directory(channel.ops, fresh / folder), level))
+        list(pool.map(lambda path: _move(channel, left / path, fresh / path), files))
+
+
+def _depth(path: PurePosixPath) -> int:
+    return len(path.parts)
 
 
 def _folders_in(path: Path) -> list[str]:
