@@ -30,6 +30,15 @@ class CopyProgress:
         """Bytes written a second, on average."""
         return self.written_bytes / self.seconds if self.seconds > 0 else 0.0
 
+    def __str__(self) -> str:
+        """Say it for people: `1330 of 21158 files, 31 MB/s, 1200 linked (310 MB), 40 kept (2 MB)`."""
+        parts = [f"{self.files_done} of {self.files_total} files", f"{self.rate / 1e6:.0f} MB/s"]
+        if self.linked_files:
+            parts.append(f"{self.linked_files} linked ({self.linked_bytes / 1e6:.0f} MB)")
+        if self.kept_files:
+            parts.append(f"{self.kept_files} kept ({self.kept_bytes / 1e6:.0f} MB)")
+        return ", ".join(parts)
+
     @property
     def fraction(self) -> float:
         """How much of the work is done, 0 to 1; a file weighs what it costs besides its bytes, too."""
