@@ -64,7 +64,7 @@ answer = lambda: session.run(None, given)
 """,
     "tflite": """
 import numpy as np
-from tflite_runtime.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter
 interpreter = Interpreter(model)
 interpreter.allocate_tensors()
 at = interpreter.get_input_details()[0]["index"]
@@ -122,7 +122,7 @@ def install(roots: FrameworkRoots) -> dict[str, FrameworkRoot]:
         "tensorflow": (["tensorflow==2.15.0"], []),
         "torch": (["torch==2.13.0+cpu"], links),
         "onnxruntime": (["onnxruntime==1.23.2"], []),
-        "tflite": (["tflite-runtime==2.14.0", "numpy<2"], []),
+        "tflite": (["ai-edge-litert==1.4.0"], []),
         "tf2onnx": (["tf2onnx==1.17.0", "onnx==1.17.0"], ["--no-deps"]),
     }
     return {way: roots.get(way, plain_target(), *what) for way, what in wanted.items()}

@@ -1,7 +1,7 @@
 """Classifies images with a TFLite model from the file system, behind API Gateway or a function URL.
 
 Handler: ``tflite_image.handler``. The function needs the file system, the layer with ``efsprov.bootstrap``, and
-EFSPROV_ROOT (such as /mnt/efs), EFSPROV_CHANNEL (one that holds Pillow and tflite-runtime, ai-edge-litert or tensorflow)
+EFSPROV_ROOT (such as /mnt/efs), EFSPROV_CHANNEL (one that holds Pillow and ai-edge-litert, tflite-runtime or tensorflow)
 and EFSPROV_MODEL (the model's name). A pixel of 0 to 255 becomes pixel * IMAGE_SCALE + IMAGE_OFFSET, 1/255 and 0 if they
 are not set: give what the model was trained with. ``labels.txt`` in the model names its outputs, one a line.
 
@@ -26,10 +26,10 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 try:
-    from tflite_runtime.interpreter import Interpreter
+    from ai_edge_litert.interpreter import Interpreter
 except ModuleNotFoundError:
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        from tflite_runtime.interpreter import Interpreter
     except ModuleNotFoundError:
         from tensorflow.lite import Interpreter
 
@@ -40,6 +40,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 TOP = 5
 SCALE = float(os.environ.get("IMAGE_SCALE", "0.00392156862745098"))
 OFFSET = float(os.environ.get("IMAGE_OFFSET", "0"))
+THREADS = int(os.environ.get("THREADS", "1"))  # more only pay with more than 1,769 MB of memory: that is one vCPU
 FOLDER = Path(efsprov.bootstrap.model(MODEL))  # pinned for the life of this environment
 RELEASE = FOLDER.parent.name
 
@@ -54,7 +55,7 @@ class BadInputError(ValueError):
 
 def load() -> Any:
     """The interpreter with its tensors allocated."""
-    interpreter = Interpreter(model_path=str(min(FOLDER.rglob("*.tflite"))), num_threads=os.cpu_count())
+    interpreter = Interpreter(model_path=str(min(FOLDER.rglob("*.tflite"))), num_threads=THREADS)
     interpreter.allocate_tensors()
     return interpreter
 

@@ -18,6 +18,8 @@ from efsprov.store.layout import Channel
 
 _SCRIPT: Final = Path(__file__).parent / "in_release" / "work.py"
 _KEPT: Final = ("PATH", "LD_LIBRARY_PATH", "TZ")
+# Times are measured on one thread: what several gain depends on how busy the machine is, and in a function on its memory.
+_ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
 _TAIL_LINES: Final = 12
 _NOISE: Final = ("tensorflow/", "WARNING:", "I0000", "W0000", "E0000", "To enable the following instructions")
 
@@ -62,7 +64,7 @@ class ReleaseTools:
         asked, answered, output = scratch / "request.json", scratch / "answer.json", scratch / "output"
         asked.write_text(json.dumps({**request, "sites": [str(site) for site in self.sites]}), "utf-8")
         command = [str(self.interpreter.path), "-I", "-S", "-B", str(_SCRIPT), str(asked), str(answered)]
-        code = self._wait(command, scratch, output)
+        code = self._wait(command, scratch, output, _ONE_THREAD if request["do"] == "measure" else {})
         if code != 0 or not answered.exists():
             raise self._death(str(request["do"]), code, output.read_text("utf-8", "replace"))
         answer: dict[str, Any] = json.loads(answered.read_text("utf-8"))
@@ -70,9 +72,15 @@ class ReleaseTools:
             raise ModelError(f"{str(answer['error']).rstrip('.')}.", hint=f"Nothing was published. {self._label()}")
         return answer
 
-    def _wait(self, command: list[str], scratch: Path, output: Path) -> int | None:
+    def _wait(self, command: list[str], scratch: Path, output: Path, more: Mapping[str, str]) -> int | None:
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        environment |= {"HOME": str(scratch), "TMPDIR": str(scratch), "LANG": "C.UTF-8", "TF_CPP_MIN_LOG_LEVEL": "2"}
+        environment |= {
+            "HOME": str(scratch),
+            "TMPDIR": str(scratch),
+            "LANG": "C.UTF-8",
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+            **more,
+        }
         with output.open("wb") as stream:
             process = subprocess.Popen(
                 command,

@@ -11,7 +11,7 @@ class _Record(BaseModel):
 
 class Measured(_Record):
     """One of the two models. ``bytes`` of its files, ``gzip_bytes`` of them compressed (None where nothing was pruned:
-    zeros show there only); times in milliseconds.
+    zeros show there only); times in milliseconds, on one thread.
 
     ``latency_ms`` is the median of one answer to one sample, ``latency_p90_ms`` its 90th percentile, ``load_ms`` the
     time from the file to a model that can answer. None where the release could not run it.

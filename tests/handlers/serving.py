@@ -114,8 +114,8 @@ def onnx_root(framework_roots: FrameworkRoots) -> FrameworkRoot:
 
 @pytest.fixture(scope="session")
 def tflite_root(framework_roots: FrameworkRoots) -> FrameworkRoot:
-    """The TFLite interpreter alone, and Pillow."""
-    return framework_roots.get("tflite", plain_target(), ["tflite-runtime==2.14.0", "numpy<2", "pillow"])
+    """The TFLite interpreter alone, in the newest version that Lambda's python3.11 can load, and Pillow."""
+    return framework_roots.get("tflite", plain_target(), ["ai-edge-litert==1.4.0", "pillow"])
 
 
 @pytest.fixture(scope="session")

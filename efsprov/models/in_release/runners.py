@@ -1,6 +1,5 @@
 """Runs a model of any format: what inputs it has, and what it answers to a batch of one sample."""
 
-import os
 from typing import Any
 
 import numpy as np
@@ -89,11 +88,11 @@ class TFLite:
             from tensorflow.lite.python.interpreter import Interpreter
         except ModuleNotFoundError:
             try:
-                from tflite_runtime.interpreter import Interpreter
-            except ModuleNotFoundError:
                 from ai_edge_litert.interpreter import Interpreter
+            except ModuleNotFoundError:
+                from tflite_runtime.interpreter import Interpreter
 
-        self._interpreter = Interpreter(model_path=path, num_threads=len(os.sched_getaffinity(0)))
+        self._interpreter = Interpreter(model_path=path, num_threads=1)
         self._interpreter.allocate_tensors()
         signatures = self._interpreter.get_signature_list()
         names = {}
@@ -150,7 +149,9 @@ class Onnx:
         import onnxruntime
 
         onnxruntime.set_default_logger_severity(3)
-        self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
         self.inputs: Inputs = {}
         for each in self._session.get_inputs():
             kind = each.type[len("tensor(") : -1]
