@@ -46,7 +46,6 @@ _Channel = Annotated[
     str | None,
     typer.Option(
         "--channel",
-        envvar="EFSPROV_CHANNEL",
         metavar="NAME[,NAME]",
         help="The channels whose packages do it (default: the one that the model is made for, or the only one).",
     ),
@@ -97,7 +96,7 @@ def optimize_model(
     prune: _Prune = None,
     representative: _Representative = None,
     evaluate: _Evaluate = None,
-    channel: _Channel = None,
+    tools_from: _Channel = None,
     runtime: Runtime = None,
     arch: Arch = None,
     input_shape: _InputShape = "",
@@ -126,7 +125,7 @@ def optimize_model(
     )
     with chosen_model(root, name, writing=True) as model, shown_progress() as emit:
         chosen = select_release(model, read_state(model), release or "current")
-        wanted = channel or read_model_manifest(model, chosen).model.made_for or None
+        wanted = tools_from or read_model_manifest(model, chosen).model.made_for or None
         tools = ReleaseTools.of(_select_tools(root, wanted, runtime, arch), timeout=timeout)
         into = model.root.channel(publish_as, kind="model") if publish_as else model
         result = optimize(model, chosen, wish, tools, Steps(emit), into=into)

@@ -106,7 +106,7 @@ def _facts(channel: Channel, manifest: ModelManifest) -> list[tuple[str, str]]:
     told = [
         ("format", facts.format),
         ("load", str(folder / facts.entry) if facts.entry else str(folder)),
-        ("size", f"{size(figures.bytes)} in {figures.files} files"),
+        ("size", f"{size(figures.bytes)} in {figures.files} file{'s' if figures.files > 1 else ''}"),
         ("SHA-256", facts.sha256),
         *((key.replace("_", " "), text) for key, text in facts.origin.items()),
         ("created", f"{manifest.created:%Y-%m-%d %H:%M:%S} UTC on {manifest.builder.host}"),

@@ -15,6 +15,7 @@ _LABELS: dict[Step, str] = {
     "gate": "Checking the wheels",
     "launch": "Launching the builder",
     "fetch": "Downloading",
+    "collect": "Collecting the files",
     "stage": "Installing",
     "check": "Checking the files",
     "compile": "Compiling",

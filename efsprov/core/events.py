@@ -10,6 +10,7 @@ Step = Literal[
     "gate",
     "launch",
     "fetch",
+    "collect",
     "stage",
     "check",
     "compile",

@@ -56,7 +56,7 @@ def provision(channel: Channel, source: Source, wish: Provision, steps: Steps) -
         tree, share = place / "tree", not _same_device(place, channel)
         files = tree / channel.payload
         files.mkdir(parents=True, exist_ok=True)
-        with steps.step("fetch", source.uri) as step:
+        with steps.step("fetch" if source.resumable else "collect", source.uri) as step:
             fetched = source.fetch(files, notes=place, share=share, progress=step.bytes)
         with steps.step("check") as step:
             entries = list_tree(files, {})
