@@ -25,6 +25,15 @@ _HARMLESS = re.compile(
 )
 
 
+class WrongContentError(BuildError):
+    """Files of a site have other hashes than the RECORDs of ``wheels`` (names of distributions) say."""
+
+    def __init__(self, path: str, wheel: Wheel, wheels: frozenset[str]) -> None:
+        super().__init__(f"{path} is not what the RECORD of {wheel.filename} says: its hash differs.", hint=_HINT)
+        self.path = path
+        self.wheels = wheels
+
+
 @dataclass(frozen=True)
 class CheckedSite:
     """A site that is what its wheels say. ``hashes`` has the SHA-256 of every file, ``sizes`` bytes by distribution.
@@ -41,8 +50,9 @@ class CheckedSite:
 def check_site(site: Path, wheels: Sequence[Wheel], target: Target) -> CheckedSite:
     """Compare every file under ``site`` with the RECORDs of ``wheels``, all that were installed into it.
 
-    Raises ``BuildError`` for a file with another hash, one that is missing, that no wheel lists or that is no regular
-    file, for two wheels that disagree on what a file holds, and for names that would take over the interpreter.
+    Raises ``WrongContentError`` for a file with another hash; ``BuildError`` for one that is missing, that no wheel
+    lists or that is no regular file, for two wheels that disagree on what a file holds, and for names that would take
+    over the interpreter.
     """
     remarks: list[str] = []
     expected = _expected(wheels, remarks)
@@ -52,9 +62,11 @@ def check_site(site: Path, wheels: Sequence[Wheel], target: Target) -> CheckedSi
         raise BuildError(f"{names.refused[0]}: it is refused.", hint=_HINT)
     _compare_names(present.keys(), expected, wheels)
     hashed = hash_files(site, present, {path: entry.algorithm for path, (entry, _) in expected.items()})
-    for path, (entry, wheel) in expected.items():
-        if entry.digest and hashed[path].digest != entry.digest:
-            raise BuildError(f"{path} is not what the RECORD of {wheel.filename} says: its hash differs.", hint=_HINT)
+    wrong = {
+        path: wheel for path, (entry, wheel) in expected.items() if entry.digest and hashed[path].digest != entry.digest
+    }
+    for path, wheel in wrong.items():
+        raise WrongContentError(path, wheel, frozenset(other.name for other in wrong.values()))
     owners = {path: wheel for path, (_, wheel) in expected.items()}
     return CheckedSite(
         hashes={path: file.sha256 for path, file in hashed.items()},

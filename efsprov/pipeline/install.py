@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -70,6 +70,17 @@ def install(
         )
     (site / ".lock").unlink(missing_ok=True)
     forget_machine(site, target)
+
+
+def forget_unpacked(names: Iterable[str], cache: Path, settings: InstallerSettings) -> None:
+    """Take distributions out of uv's folder of unpacked wheels; raises ``BuildError`` with what uv said."""
+    answer = run_uv(
+        ["cache", "clean", *sorted(names)], settings.without_sources(), extra_environment={"UV_CACHE_DIR": str(cache)}
+    )
+    if not answer.ok:
+        raise BuildError(
+            f"uv could not clean its cache: {_last_lines(answer.stderr)}", hint=f"Remove the folder {cache}."
+        )
 
 
 def _uv_arguments(target: Target, python: Path) -> list[str]:

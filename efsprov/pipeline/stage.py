@@ -1,10 +1,12 @@
 """From a lock to a site that is what its wheels say: fetch, look into the wheels, install, check."""
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from efsprov.core.import_names import import_names
@@ -12,10 +14,10 @@ from efsprov.core.lock import Lock, LockedPackage
 from efsprov.core.manifest import Distribution
 from efsprov.core.target import Target
 from efsprov.pipeline.archive import Wheel, inspect
-from efsprov.pipeline.check import CheckedSite, check_site
+from efsprov.pipeline.check import CheckedSite, WrongContentError, check_site
 from efsprov.pipeline.fetch import WheelCache, fetch
 from efsprov.pipeline.gate import gate
-from efsprov.pipeline.install import Installer, WheelFile, install
+from efsprov.pipeline.install import Installer, WheelFile, forget_unpacked, install
 from efsprov.pipeline.installer_settings import InstallerSection, InstallerSettings, installer_settings
 from efsprov.pipeline.libraries import check_libraries
 from efsprov.pipeline.scratch import cache_folder
@@ -69,6 +71,7 @@ def stage(
                 packages, files, target=target, python=python, settings=settings, scratch=scratch
             )
             step.outcome = "built what comes as sources"
+    unpacked = cache_folder() / "uv"
     with ThreadPoolExecutor(1) as aside, steps.step("stage") as step:
         # A wheel that is new here is looked into before it is unpacked: it may be a bomb. The others were found sound
         # before, so that looking again can go on beside.
@@ -78,20 +81,31 @@ def stage(
             if package.file.is_wheel:
                 cache.mark_sound(package.file)
         others = aside.submit(_inspect, [package for package in packages if package.name in sound], files)
-        install(
+        put = partial(
+            install,
             [WheelFile(package.name, files[package.name], package.file.sha256) for package in packages],
             site,
             target=target,
             python=python,
             settings=settings,
-            cache=cache_folder() / "uv",
+            cache=unpacked,
             scratch=scratch,
             installer=installer,
         )
+        put()
         wheels = sorted([*fresh, *others.result()], key=lambda wheel: wheel.name)
         step.outcome = f"{len(packages)} packages"
     with steps.step("check") as step:
-        checked = check_site(site, wheels, target)
+        try:
+            checked = check_site(site, wheels, target)
+        except WrongContentError as error:
+            # The site's files, and with them a release's on the same disk, are hard links of the unpacked wheels: who
+            # wrote into one of them has changed the wheel for everybody after.
+            steps.warn("check", f"{error.path} was changed where wheels lie unpacked, {unpacked}: unpacking it anew.")
+            forget_unpacked(error.wheels, unpacked, settings)
+            shutil.rmtree(site)
+            put()
+            checked = check_site(site, wheels, target)
         remarks = (*checked.remarks, *check_libraries(site, checked.libraries, target))
         step.outcome = f"{len(checked.hashes)} files, {len(checked.libraries)} libraries"
     for remark in remarks:

@@ -1,4 +1,5 @@
 import os
+import re
 import sys
 import tarfile
 from pathlib import Path
@@ -13,7 +14,7 @@ from efsprov.pipeline.installer_settings import InstallerSection, installer_sett
 from efsprov.pipeline.interpreter import own_interpreter
 from efsprov.pipeline.stage import stage
 from efsprov.pipeline.steps import Steps
-from tests.pipeline.forge import elf, lock_of, with_extra
+from tests.pipeline.forge import elf, lock_of, with_extra, with_record
 from tests.wheelhouse import build_wheel
 
 AL2 = lambda_target("python3.11", "x86_64")
@@ -97,6 +98,32 @@ def test_a_wheel_that_lies_is_refused_each_time_before_it_is_unpacked(put, tmp_p
         with pytest.raises(BuildError, match="not a path inside it"):
             put(lock)
         assert not put.site.exists()
+
+
+def test_a_file_changed_where_wheels_lie_unpacked_is_unpacked_anew(put, tmp_path):
+    lock = lock_of(
+        build_wheel(tmp_path, "tiny", "1.0", {"tiny/__init__.py": "a = 1\n", "tiny/b.py": "b = 1\n"}),
+        build_wheel(tmp_path, "other", "1.0"),
+    )
+    first = put(lock)
+    for name in ("__init__.py", "b.py"):
+        with (put.site / "tiny" / name).open("a") as stream:  # in place: every hard link of it changes
+            stream.write("oops = 2\n")
+    assert put(lock) == first
+    [told] = [e.message for e in put.events if e.state == "warning"]
+    assert "unpacking it anew" in told
+    assert put(lock) == first
+    assert not [e for e in put.events if e.state == "warning"]
+
+
+def test_a_wheel_whose_record_lies_about_a_file_is_refused_each_time(put, tmp_path):
+    def lie(lines):
+        return [re.sub(r"(tiny/__init__\.py,sha256=)[^,]*", rf"\1{'A' * 43}", line) for line in lines]
+
+    lying = with_record(tmp_path, lie)
+    for _ in range(2):
+        with pytest.raises(BuildError, match="its hash differs"):
+            put(lock_of(lying))
 
 
 def test_a_wheel_without_record_is_no_traceback(put, tmp_path):
