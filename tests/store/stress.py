@@ -36,6 +36,7 @@ from tests.store.minisync import Build, build, open_channel, sync
 
 HERE = Path(__file__).parents[2]
 LOCKS = 8
+KILLED = 0.03  # of the operations, the process that has begun them
 WEIGHTS = {
     "sync": 4,
     "publish": 1,
@@ -136,6 +137,37 @@ def read_log(log: Path) -> list[Done]:
     return done
 
 
+class Life:
+    """A process of random operations, and how many it has begun."""
+
+    def __init__(self, root: Path, seed: int, until: float, operations: int) -> None:
+        self.log = root.parent / f"log-{seed}"
+        self._operations, self._read, self._begun = operations, 0, 0
+        argv = ["--worker", self.log, "--root", root, "--seed", seed]
+        argv += ["--seconds", until - time.monotonic(), "--operations", operations]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.store.stress", *(str(word) for word in argv)], cwd=HERE
+        )
+
+    def newly_begun(self) -> int:
+        """How many operations it has begun since the last call."""
+        if not self.log.exists():
+            return 0
+        with self.log.open("rb") as stream:
+            stream.seek(self._read)
+            text = stream.read()
+        self._read += len(text)
+        begun = text.count(b'{"began"')
+        self._begun += begun
+        return begun
+
+    @property
+    def left(self) -> int:
+        """How many operations it still had to begin, 0 where there is no such number."""
+        self.newly_begun()
+        return max(0, self._operations - self._begun)
+
+
 def run(
     root: Path, *, processes: int, seed: int, kills: bool, seconds: float = 3600, operations: int = 0
 ) -> tuple[list[str], dict[str, int]]:
@@ -143,31 +175,26 @@ def run(
 
     They end after ``seconds``, or when as many as ``processes`` have done ``operations`` each (0: no matter how many).
     """
-    folder = root.parent
-    builds = [build(folder / "builds", number) for number in range(1, LOCKS + 1)]
-    chance, until, started, finished = random.Random(seed), time.monotonic() + seconds, 0, 0
-    running: dict[subprocess.Popen[bytes], Path] = {}
-    logs: list[Path] = []
+    builds = [build(root.parent / "builds", number) for number in range(1, LOCKS + 1)]
+    chance, until = random.Random(seed), time.monotonic() + seconds
+    lives = [Life(root, seed * 1000 + number, until, operations) for number in range(processes)]
+    logs = [life.log for life in lives]
     problems: list[str] = []
-    while True:
-        left = until - time.monotonic()
-        while len(running) + finished < processes and left > 0:
-            log = folder / f"log-{started}"
-            argv = ["--worker", str(log), "--root", str(root), "--seed", str(seed * 1000 + started)]
-            argv += ["--seconds", str(left), "--operations", str(operations)]
-            running[subprocess.Popen([sys.executable, "-m", "tests.store.stress", *argv], cwd=HERE)] = log
-            logs.append(log)
-            started += 1
-        if not running:
-            break
+    while lives:
         time.sleep(0.05)
-        if kills and running and chance.random() < 0.05:
-            chance.choice([*running]).send_signal(signal.SIGKILL)
-        for process in [process for process in running if process.poll() is not None]:
-            log = running.pop(process)
-            finished += process.returncode == 0
-            if process.returncode not in {0, -signal.SIGKILL}:
-                problems.append(f"{log.name} ended with {process.returncode}")
+        for life in lives[:]:
+            # Kills go by operations and not by time: else no life would come to its end on a slow machine.
+            if kills and chance.random() < KILLED * life.newly_begun():
+                life.process.send_signal(signal.SIGKILL)
+                life.process.wait()
+            if life.process.poll() is None:
+                continue
+            lives.remove(life)
+            if life.process.returncode not in {0, -signal.SIGKILL}:
+                problems.append(f"{life.log.name} ended with {life.process.returncode}")
+            elif life.process.returncode and (operations == 0 or life.left > 0) and time.monotonic() < until:
+                lives.append(Life(root, seed * 1000 + len(logs), until, life.left))
+                logs.append(lives[-1].log)
     done = [one for log in logs if log.exists() for one in read_log(log)]
     return problems + judge(root, builds, done), _counts(done)
 
