@@ -137,21 +137,21 @@ S = TypeVar("S", bound=BaseModel)
 
 @dataclass(frozen=True)
 class MachineFlags:
-    """What the options about machines said; None where they said nothing."""
+    """The options about machines; None where they say nothing."""
 
-    host: str | None = None
-    host_key: str | None = None
-    identity: Path | None = None
-    region: str | None = None
-    file_system: str | None = None
-    access_point: str | None = None
-    instance_profile: str | None = None
-    instance_types: list[str] | None = None
-    subnets: list[str] | None = None
-    spot: bool | None = None
-    connect: Connect | None = None
-    keep_on_failure: bool | None = None
-    minutes: int | None = None
+    host: Host = None
+    host_key: HostKey = None
+    identity: Identity = None
+    region: Region = None
+    file_system: FileSystem = None
+    access_point: AccessPoint = None
+    instance_profile: InstanceProfile = None
+    instance_types: InstanceTypes = None
+    subnets: Subnets = None
+    spot: Spot = None
+    connect: ConnectBy = None
+    keep_on_failure: KeepOnFailure = None
+    minutes: Minutes = None
 
 
 def ssh_builder(context: typer.Context, flags: MachineFlags, installer: InstallerSettings) -> SshBuilder:

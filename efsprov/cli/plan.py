@@ -5,41 +5,12 @@ from rich.markup import escape
 
 from efsprov.cli.console import out, print_json, print_table, size, table
 from efsprov.cli.diff import print_changes
-from efsprov.cli.machines import (
-    AccessPoint,
-    ConnectBy,
-    FileSystem,
-    Host,
-    HostKey,
-    Identity,
-    InstanceProfile,
-    InstanceTypes,
-    KeepOnFailure,
-    MachineFlags,
-    Minutes,
-    Region,
-    Spot,
-    Subnets,
-    ec2_builder,
-)
+from efsprov.cli.machines import MachineFlags, ec2_builder
+from efsprov.cli.option_groups import spread_groups
 from efsprov.cli.options import Json
 from efsprov.cli.progress import shown_progress
 from efsprov.cli.sync import ways_out
-from efsprov.cli.wish import (
-    AllowSdists,
-    Architecture,
-    BuilderName,
-    Cuda,
-    Framework,
-    Imports,
-    Installer,
-    NewChannel,
-    RequirementFiles,
-    SlimRules,
-    TargetRuntime,
-    WritableRoot,
-    read_wish,
-)
+from efsprov.cli.wish import WishOptions, read_wish
 from efsprov.core.plan import Plan
 from efsprov.pipeline.planning import make_plan, settings_of
 
@@ -49,70 +20,13 @@ def register(app: typer.Typer) -> None:
     app.command("plan")(plan)
 
 
-def plan(
-    context: typer.Context,
-    root: WritableRoot,
-    framework: Framework = None,
-    requirements: RequirementFiles = None,
-    channel: NewChannel = None,
-    runtime: TargetRuntime = "auto",
-    arch: Architecture = "x86_64",
-    builder: BuilderName = "local",
-    imports: Imports = None,
-    slim: SlimRules = None,
-    installer: Installer = "uv",
-    host: Host = None,
-    host_key: HostKey = None,
-    identity: Identity = None,
-    region: Region = None,
-    file_system: FileSystem = None,
-    access_point: AccessPoint = None,
-    instance_profile: InstanceProfile = None,
-    instance_types: InstanceTypes = None,
-    subnets: Subnets = None,
-    connect: ConnectBy = None,
-    minutes: Minutes = None,
-    *,
-    cuda: Cuda = False,
-    allow_sdists: AllowSdists = False,
-    spot: Spot = None,
-    keep_on_failure: KeepOnFailure = None,
-    as_json: Json = False,
-) -> None:
+@spread_groups
+def plan(context: typer.Context, wished: WishOptions, flags: MachineFlags, *, as_json: Json = False) -> None:
     """Show what `sync` with the same options would do: which wheels, for which runtime, what changes. Changes nothing."""
-    wish = read_wish(
-        context,
-        root=root,
-        framework=framework,
-        requirement_files=requirements,
-        channel=channel,
-        runtime=runtime,
-        arch=arch,
-        builder=builder,
-        imports=imports,
-        slim=slim,
-        installer=installer,
-        cuda=cuda,
-        allow_sdists=allow_sdists,
-    )
-    flags = MachineFlags(
-        host=host,
-        host_key=host_key,
-        identity=identity,
-        region=region,
-        file_system=file_system,
-        access_point=access_point,
-        instance_profile=instance_profile,
-        instance_types=instance_types,
-        subnets=subnets,
-        spot=spot,
-        connect=connect,
-        keep_on_failure=keep_on_failure,
-        minutes=minutes,
-    )
+    wish = read_wish(context, wished)
     with shown_progress() as emit:
         made, request = make_plan(wish, emit=emit, ask_sizes=True)
-        if builder == "ec2":
+        if wished.builder == "ec2":
             made = made.model_copy(
                 update={"notes": (*made.notes, *ec2_builder(context, flags, settings_of(wish)).look(request))}
             )

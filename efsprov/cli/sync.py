@@ -7,39 +7,11 @@ import typer
 from efsprov.cli.builder import choose_builder
 from efsprov.cli.channel_source import BuilderFunction
 from efsprov.cli.console import duration, out, print_json, size
-from efsprov.cli.machines import (
-    AccessPoint,
-    ConnectBy,
-    FileSystem,
-    Host,
-    HostKey,
-    Identity,
-    InstanceProfile,
-    InstanceTypes,
-    KeepOnFailure,
-    MachineFlags,
-    Minutes,
-    Region,
-    Spot,
-    Subnets,
-)
+from efsprov.cli.machines import MachineFlags
+from efsprov.cli.option_groups import spread_groups
 from efsprov.cli.options import Json
 from efsprov.cli.progress import shown_progress
-from efsprov.cli.wish import (
-    AllowSdists,
-    Architecture,
-    BuilderName,
-    Cuda,
-    Framework,
-    Imports,
-    Installer,
-    NewChannel,
-    RequirementFiles,
-    SlimRules,
-    TargetRuntime,
-    WritableRoot,
-    read_wish,
-)
+from efsprov.cli.wish import WishOptions, read_wish
 from efsprov.core.build import BuildResult
 from efsprov.core.errors import GateError
 from efsprov.core.plan import NeededConsent, Plan
@@ -54,77 +26,24 @@ def register(app: typer.Typer) -> None:
     app.command("sync")(sync)
 
 
+@spread_groups
 def sync(
     context: typer.Context,
-    root: WritableRoot,
-    framework: Framework = None,
-    requirements: RequirementFiles = None,
-    channel: NewChannel = None,
-    runtime: TargetRuntime = "auto",
-    arch: Architecture = "x86_64",
-    builder: BuilderName = "local",
-    imports: Imports = None,
-    slim: SlimRules = None,
-    installer: Installer = "uv",
-    builder_function: BuilderFunction = None,
-    host: Host = None,
-    host_key: HostKey = None,
-    identity: Identity = None,
-    region: Region = None,
-    file_system: FileSystem = None,
-    access_point: AccessPoint = None,
-    instance_profile: InstanceProfile = None,
-    instance_types: InstanceTypes = None,
-    subnets: Subnets = None,
-    connect: ConnectBy = None,
-    minutes: Minutes = None,
+    wished: WishOptions,
+    flags: MachineFlags,
     *,
-    cuda: Cuda = False,
-    allow_sdists: AllowSdists = False,
+    builder_function: BuilderFunction = None,
     no_activate: _NoActivate = False,
     no_wait: _NoWait = False,
-    spot: Spot = None,
-    keep_on_failure: KeepOnFailure = None,
     as_json: Json = False,
 ) -> None:
     """Install a framework into a new release, prove that it imports, and make it current in one atomic step."""
-    wish = read_wish(
-        context,
-        root=root,
-        framework=framework,
-        requirement_files=requirements,
-        channel=channel,
-        runtime=runtime,
-        arch=arch,
-        builder=builder,
-        imports=imports,
-        slim=slim,
-        installer=installer,
-        cuda=cuda,
-        allow_sdists=allow_sdists,
-        activate=not no_activate,
-        wait=not no_wait,
-    )
-    flags = MachineFlags(
-        host=host,
-        host_key=host_key,
-        identity=identity,
-        region=region,
-        file_system=file_system,
-        access_point=access_point,
-        instance_profile=instance_profile,
-        instance_types=instance_types,
-        subnets=subnets,
-        spot=spot,
-        connect=connect,
-        keep_on_failure=keep_on_failure,
-        minutes=minutes,
-    )
+    wish = read_wish(context, wished, activate=not no_activate, wait=not no_wait)
     with shown_progress() as emit:
         plan, request = make_plan(wish, emit=emit)
         refuse_without_consent(plan)
         result = choose_builder(
-            builder, settings_of(wish), context=context, flags=flags, function=builder_function
+            wished.builder, settings_of(wish), context=context, flags=flags, function=builder_function
         ).run(request, emit)
     if as_json:
         print_json({"plan": plan.model_dump(mode="json"), "result": result.model_dump(mode="json")})

@@ -1,7 +1,8 @@
 """The options of `sync` and `plan`, and how they and the settings file become one wish."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -65,11 +66,28 @@ AllowSdists = Annotated[
 ]
 
 
-def read_wish(context: typer.Context, **options: Any) -> Wish:
+@dataclass(frozen=True, kw_only=True)
+class WishOptions:
+    """The options that say what is to be made, and where."""
+
+    root: WritableRoot
+    framework: Framework = None
+    requirements: RequirementFiles = None
+    channel: NewChannel = None
+    runtime: TargetRuntime = "auto"
+    arch: Architecture = "x86_64"
+    builder: BuilderName = "local"
+    imports: Imports = None
+    slim: SlimRules = None
+    installer: Installer = "uv"
+    cuda: Cuda = False
+    allow_sdists: AllowSdists = False
+
+
+def read_wish(context: typer.Context, options: WishOptions, *, activate: bool = True, wait: bool = True) -> Wish:
     """Join the options with `[channels.NAME]` of the settings file; options win. Raises ``UsageError``."""
     config = load_config(context.parent.params.get("config") if context.parent else None)
-    framework, files = options.pop("framework"), tuple(options.pop("requirement_files") or ())
-    channel = options.pop("channel")
+    framework, files, channel = options.framework, tuple(options.requirements or ()), options.channel
     if channel is None and framework is None and not files and len(config.channels) == 1:
         channel = next(iter(config.channels))
     if channel is None and framework is not None:
@@ -84,20 +102,26 @@ def read_wish(context: typer.Context, **options: Any) -> Wish:
     check_channel_name(channel)
     section = config.channels.get(channel, ChannelSection())
     requirements = ((framework or section.framework), *section.requirements)
-    given = {key: options.pop(key) for key in ("runtime", "arch")}
+    given = {"runtime": options.runtime, "arch": options.arch}
     for key in given:
         by_default = context.get_parameter_source(key)
         if by_default is not None and by_default.name in {"DEFAULT", "DEFAULT_MAP"} and getattr(section, key):
             given[key] = getattr(section, key)
     wish = Wish(
+        root=options.root,
         channel=channel,
+        builder=options.builder,
         requirements=tuple(r for r in requirements if r),
         requirement_files=(*files, *section.requirement_files),
-        imports=tuple(options.pop("imports") or section.imports),
-        slim=check_rules(options.pop("slim") or section.slim),
+        imports=tuple(options.imports or section.imports),
+        slim=check_rules(options.slim or section.slim),
+        installer=options.installer,
         installer_settings=config.installer,
+        cuda=options.cuda,
+        allow_sdists=options.allow_sdists,
+        activate=activate,
+        wait=wait,
         **given,
-        **options,
     )
     if not wish.requirements and not wish.requirement_files:
         raise UsageError(
