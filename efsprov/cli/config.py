@@ -64,6 +64,7 @@ class Config(_Section):
     runtime: str | None = None
     arch: Literal["x86_64", "arm64"] | None = None
     builder: Literal["local", "ssh", "ec2", "lambda"] | None = None
+    builder_function: str | None = None
     installer: InstallerSection = InstallerSection()
     channels: dict[str, ChannelSection] = Field(default_factory=dict)
     prune: PruneSection = PruneSection()
@@ -114,7 +115,7 @@ def load_defaults(named: Path | None, app: typer.Typer) -> dict[str, Any]:
     if named is None and os.environ.get("EFSPROV_CONFIG") == "":
         return {}
     config = load_config(named)
-    common = {key: getattr(config, key) for key in ("root", "channel", "runtime", "arch", "builder")}
+    common = {key: getattr(config, key) for key in ("root", "channel", "runtime", "arch", "builder", "builder_function")}
     given = {key: str(value) for key, value in common.items() if value is not None}
     return _defaults_of(app, given, prune=config.prune.model_dump(exclude_unset=True))
 

@@ -27,6 +27,10 @@ runtime = "auto"
 # The functions' architecture: "x86_64" or "arm64".
 arch = "x86_64"
 
+# Where releases are built: "local" (this machine has the file system mounted), "ssh", "ec2" or "lambda".
+builder = "local"
+# builder_function = "efsprov-builder"       # with "lambda"; `efsprov builder deploy` makes it
+
 # What `efsprov sync --channel NAME` installs when the command line names nothing.
 [channels.tensorflow]
 framework = "tensorflow==2.15"
@@ -46,6 +50,20 @@ framework = "tensorflow==2.15"
 [prune]
 keep_last = 5
 grace_hours = 72      # since a release was deactivated: functions that pinned it may still be running
+
+# Models that run code when they are loaded are refused, unless they are trusted here or by --trust.
+[models]
+trust = []            # such as ["keras-code"]: docs/reference/model-formats.md
+
+# With builder = "ssh": a host that has the file system mounted at the same path.
+[ssh]
+# host = "ec2-user@build.example.com"
+
+# With builder = "ec2": an instance is launched for the build and removed after it.
+[ec2]
+# file_system = "fs-0123456789abcdef0"
+# access_point = "fsap-0123456789abcdef0"
+# instance_profile = "efsprov-builder"
 """
 
 
