@@ -1,12 +1,12 @@
 """Handing staging on to the next publisher where the last one may still be alive: on a network file system."""
 
 import os
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
 
-from efsprov.core import filelist
 from efsprov.core.filelist import FileEntry
+from efsprov.store.copy_record import CopyRecord
 from efsprov.store.staging import discard_staging, take_over
 from tests.store.minisync import sync
 
@@ -16,31 +16,33 @@ SHA = "0" * 64
 
 @pytest.fixture
 def left(channel, builds):
-    """A staging folder with one finished and one unfinished file, and the descriptors that its writer holds."""
+    """A staging folder with one finished and one unfinished file, as a killed copy leaves it."""
     sync(channel, builds[1])
     folder = channel.staging / f"{NAME}.old"
     (folder / "site" / "deep").mkdir(parents=True)
     (folder / "site" / "deep" / "finished").write_bytes(b"12345")
     (folder / "site" / "unfinished").write_bytes(b"12")
-    note = filelist.dump([FileEntry("site/deep/finished", 5, SHA)])
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    folder.with_name(f"{folder.name}.copied").write_text(f"# {boot}\n{note}")
+    record = CopyRecord(folder, ops=channel.ops)
+    record.keep([])
+    record.note([FileEntry("site/deep/finished", 5, SHA)])
+    record.close()
     return folder
 
 
 def test_only_finished_files_come_along_and_no_folder(channel, left):
-    held = os.open(left / "site", os.O_RDONLY | os.O_DIRECTORY)
-    unfinished = (left / "site" / "unfinished").open("ab")
-    fresh, resumed = take_over(channel, NAME, shared=True)
-    assert resumed
-    assert sorted(str(p.relative_to(fresh)) for p in fresh.rglob("*")) == ["site", "site/deep", "site/deep/finished"]
-    # the last publisher comes back to life and goes on, through what it has open and by the old path
-    os.close(os.open("late", os.O_WRONLY | os.O_CREAT, dir_fd=held))
-    unfinished.write(b"345")
-    unfinished.close()
-    (left / "site" / "deep" / "later").write_text("")
-    os.close(held)
-    assert sorted(str(p.relative_to(fresh)) for p in fresh.rglob("*")) == ["site", "site/deep", "site/deep/finished"]
+    with ExitStack() as opened:
+        unfinished = opened.enter_context((left / "site" / "unfinished").open("ab"))
+        held = os.open(left / "site", os.O_RDONLY | os.O_DIRECTORY)
+        opened.callback(os.close, held)
+        fresh, resumed = take_over(channel, NAME, shared=True)
+        assert resumed
+        came_along = ["site", "site/deep", "site/deep/finished"]
+        assert sorted(str(p.relative_to(fresh)) for p in fresh.rglob("*")) == came_along
+        # the last publisher comes back to life and goes on, through what it has open and by the old path
+        os.close(os.open("late", os.O_WRONLY | os.O_CREAT, dir_fd=held))
+        unfinished.write(b"345")
+        (left / "site" / "deep" / "later").write_text("")
+    assert sorted(str(p.relative_to(fresh)) for p in fresh.rglob("*")) == came_along
     assert fresh.with_name(f"{fresh.name}.copied").exists()
 
 
