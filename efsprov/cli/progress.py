@@ -93,17 +93,24 @@ class _Rate:
         self._began = time.monotonic()
 
     def figures(self, event: Event) -> str:
-        if event.message and not event.done and not event.total:
-            return event.message  # a stage of a step that counts nothing
-        elapsed = max(time.monotonic() - self._began, 1e-3)
-        if event.unit == "bytes":
-            done = f"{size(event.done)} of {size(event.total)}" if event.total else size(event.done)
-            text = f"{done}, {size(event.done / elapsed)}/s"
-        else:
-            text = f"{event.done} of {event.total} files" if event.total else f"{event.done} files"
-        if event.done and event.total > event.done:
-            text += f", {duration(elapsed * (event.total - event.done) / event.done)} left"
-        return f"{text} {event.message}".rstrip()
+        return figures_of(event, elapsed=max(time.monotonic() - self._began, 1e-3))
+
+
+def figures_of(event: Event, *, elapsed: float) -> str:
+    """Say how far a step is, ``elapsed`` seconds after its first event."""
+    if event.message and not event.done and not event.total:
+        return event.message  # a stage of a step that counts nothing
+    if event.unit == "bytes":
+        done = f"{size(event.done)} of {size(event.total)}" if event.total else size(event.done)
+        text = f"{done}, {size(event.done / elapsed if event.rate is None else event.rate)}/s"
+    else:
+        text = f"{event.done} of {event.total} files" if event.total else f"{event.done} files"
+    left = event.seconds_left
+    if left is None and event.rate is None and event.done and event.total > event.done:
+        left = elapsed * (event.total - event.done) / event.done
+    if left:
+        text += f", {duration(left)} left"
+    return f"{text}, {event.message}" if event.message else text
 
 
 def _finished(event: Event) -> str:

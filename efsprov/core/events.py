@@ -28,7 +28,8 @@ class Event(BaseModel):
     """One report of one step.
 
     ``state``: a step starts, goes on (``done`` of ``total``), ends (``seconds`` it took), or has something to say
-    (note, warning). ``done`` and ``total`` count ``unit``; ``total`` 0 means that it is not known.
+    (note, warning). ``done`` and ``total`` count ``unit``; ``total`` 0 means that it is not known. ``rate`` (``unit`` a
+    second) and ``seconds_left`` are told by a step whose ``done`` grows by more than its work: by what is linked.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -40,6 +41,8 @@ class Event(BaseModel):
     total: int = 0
     unit: Literal["bytes", "files"] = "bytes"
     seconds: float = 0.0
+    rate: float | None = None
+    seconds_left: float | None = None
 
 
 Emit = Callable[[Event], None]

@@ -45,9 +45,28 @@ class StepReport:
         self._step = step
         self._emit = emit
 
-    def bytes(self, done: int, total: int, message: str = "") -> None:
-        """Report progress in bytes."""
-        self._emit(Event(step=self._step, state="progress", done=done, total=total, unit="bytes", message=message))
+    def bytes(
+        self,
+        done: int,
+        total: int,
+        message: str = "",
+        *,
+        rate: float | None = None,
+        seconds_left: float | None = None,
+    ) -> None:
+        """Report progress in bytes; ``rate`` in bytes a second and ``seconds_left`` where ``done`` does not tell them."""
+        self._emit(
+            Event(
+                step=self._step,
+                state="progress",
+                done=done,
+                total=total,
+                unit="bytes",
+                message=message,
+                rate=rate,
+                seconds_left=seconds_left,
+            )
+        )
 
     def files(self, done: int, total: int, message: str = "") -> None:
         """Report progress in files."""

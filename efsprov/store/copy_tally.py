@@ -31,8 +31,8 @@ class CopyProgress:
         return self.written_bytes / self.seconds if self.seconds > 0 else 0.0
 
     def __str__(self) -> str:
-        """Say it for people: `1330 of 21158 files, 31 MB/s, 1200 linked (310 MB), 40 kept (2 MB)`."""
-        parts = [f"{self.files_done} of {self.files_total} files", f"{self.rate / 1e6:.0f} MB/s"]
+        """Say it for people: `1330 of 21158 files, 1200 linked (310 MB), 40 kept (2 MB)`."""
+        parts = [f"{self.files_done} of {self.files_total} files"]
         if self.linked_files:
             parts.append(f"{self.linked_files} linked ({self.linked_bytes / 1e6:.0f} MB)")
         if self.kept_files:

@@ -32,10 +32,10 @@ def test_the_rate_is_of_bytes_written():
 
 def test_says_what_is_done_linked_and_kept():
     tally = Tally(files_total=4, bytes_total=9_000_000, kept_files=1, kept_bytes=2_000_000)
-    assert str(tally.progress(1.0)) == "1 of 4 files, 0 MB/s, 1 kept (2 MB)"
+    assert str(tally.progress(1.0)) == "1 of 4 files, 1 kept (2 MB)"
     tally.linked(FileEntry("l", 3_000_000, "0" * 64))
     tally.wrote(4_000_000)
-    assert str(tally.progress(2.0)) == "2 of 4 files, 2 MB/s, 1 linked (3 MB), 1 kept (2 MB)"
+    assert str(tally.progress(2.0)) == "2 of 4 files, 1 linked (3 MB), 1 kept (2 MB)"
 
 
 def test_nothing_to_do_is_done():

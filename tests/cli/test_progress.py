@@ -1,0 +1,57 @@
+"""What a running step says on a terminal's bar and in a log, of the events that it gets."""
+
+import pytest
+
+from efsprov.cli import progress
+from efsprov.cli.progress import shown_progress
+from efsprov.core.events import Event
+
+
+@pytest.fixture
+def said(capsys):
+    def say(*events):
+        with shown_progress() as emit:
+            for event in events:
+                emit(event)
+        return capsys.readouterr().err
+
+    return say
+
+
+def copying(done, **told):
+    return Event(step="copy", state="progress", done=done, total=1_000_000_000, **told)
+
+
+def test_a_step_tells_its_own_rate_and_time_left():
+    event = copying(900_000_000, message="90 of 100 files, 80 linked (800 MB)", rate=1e7, seconds_left=65.0)
+    assert (
+        progress.figures_of(event, elapsed=10.0)
+        == "900 MB of 1.0 GB, 10.0 MB/s, 1 min 5 s left, 90 of 100 files, 80 linked (800 MB)"
+    )
+
+
+def test_while_a_step_cannot_tell_the_time_left_nobody_does():
+    assert progress.figures_of(copying(900_000_000, rate=0.0), elapsed=10.0) == "900 MB of 1.0 GB, 0 B/s"
+
+
+def test_of_a_download_rate_and_time_left_follow_from_what_is_done():
+    event = Event(step="fetch", state="progress", done=250_000_000, total=1_000_000_000)
+    assert progress.figures_of(event, elapsed=10.0) == "250 MB of 1.0 GB, 25.0 MB/s, 30 s left"
+
+
+def test_files_are_counted_where_bytes_are_not():
+    event = Event(step="check", state="progress", done=3, total=4, unit="files")
+    assert progress.figures_of(event, elapsed=3.0) == "3 of 4 files, 1.0 s left"
+
+
+def test_a_pipe_gets_plain_lines(said):
+    done = Event(step="copy", state="finished", message="100 files written", seconds=2.0)
+    assert said(Event(step="copy", state="started"), done) == "Copying to the root: 100 files written, 2.0 s\n"
+
+
+def test_what_a_step_says_between_is_a_line(said):
+    assert said(Event(step="launch", state="progress", message="waiting")) == "Launching the builder: waiting\n"
+
+
+def test_remarks_are_marked(said):
+    assert said(Event(step="check", state="warning", message="look [here]")) == "warning: look [here]\n"
