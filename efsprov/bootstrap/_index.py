@@ -12,6 +12,7 @@ from _frozen_importlib_external import MAGIC_NUMBER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Optional
 
 INDEX_NAME = "import.index"
@@ -19,9 +20,29 @@ PACK_NAME = "import.pack"
 
 MAGIC = b"\x89EFSPIX\n"  # the first byte is no text, the last one suffers when line ends are converted
 VERSION = 1
-HEADER_SIZE = 40
 # Fields of the header: (offset, size). Integers are little-endian and unsigned.
-AT_VERSION, AT_BYTECODE, AT_BODY, AT_PACK, AT_CHECKSUM = (8, 4), (12, 4), (16, 8), (24, 8), (32, 8)
+AT_VERSION, AT_BYTECODE, AT_BODY, AT_PACK, AT_FIGURES, AT_CHECKSUM = (
+    (8, 4),
+    (12, 4),
+    (16, 8),
+    (24, 8),
+    (32, 80),
+    (112, 8),
+)
+HEADER_SIZE = 120
+# What the builder tells people about an import, eight bytes each; nothing is decided by it here.
+FIGURES = (
+    "modules",
+    "packed",
+    "hot_modules",
+    "hot_bytes",
+    "library_bytes",
+    "planned_reads",
+    "planned_bytes",
+    "peak_bytes",
+    "microseconds",
+    "cpu_microseconds",
+)
 
 # What an entry of a folder's table is. Entries are (kind, path from the folder) and, for PACKED ones, where their code
 # object lies in the pack: offset, size, checksum. UNKNOWN ones are for the standard finder to find.
@@ -40,13 +61,14 @@ def checksum(data: "bytes | memoryview") -> bytes:
     return _imp.source_hash(0x45465350, data)
 
 
-def header(body: bytes, pack_size: int) -> bytes:
-    """The bytes in front of BODY in an index file."""
+def header(body: bytes, pack_size: int, figures: "Mapping[str, int]") -> bytes:
+    """The bytes in front of BODY in an index file; FIGURES has each name of `FIGURES`."""
     fields = (
         VERSION.to_bytes(4, "little"),
         MAGIC_NUMBER,
         len(body).to_bytes(8, "little"),
         pack_size.to_bytes(8, "little"),
+        *(figures[name].to_bytes(8, "little") for name in FIGURES),
     )
     start = MAGIC + b"".join(fields)
     return start + checksum(start + body)

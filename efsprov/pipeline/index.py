@@ -1,8 +1,10 @@
-"""Writes a release's import index and pack, by which the shim imports without looking anything up."""
+"""Writes a release's import index and pack, by which the shim imports without looking anything up, and tells its figures."""
 
 import json
+import struct
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from efsprov.core.errors import BuildError
@@ -10,14 +12,20 @@ from efsprov.pipeline.smoke import SmokeResult
 
 SCRIPT = Path(__file__).parent / "in_target" / "index.py"
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
+INDEX_NAME = "import.index"
+# The header up to its checksum; docs/reference/import-index.md.
+_MAGIC, _VERSION = b"\x89EFSPIX\n", 1
+_HEAD = struct.Struct("<8sI4sQQ10Q")
 
 
 @dataclass(frozen=True)
-class IndexReport:
-    """What was indexed; sizes in bytes.
+class ImportFigures:
+    """What importing a release takes, as its builder found; sizes in bytes.
 
-    ``hot_modules`` and ``hot_bytes`` are the modules and bytecode that the smoke test's imports use, ``library_bytes``
-    the pages of shared libraries that they touch. ``planned_reads`` requests will bring ``planned_bytes``.
+    ``modules`` can be imported, ``packed`` of them have bytecode in the pack. ``hot_modules`` and ``hot_bytes`` are the
+    modules and bytecode that the smoke test's imports use, ``library_bytes`` the pages of shared libraries that they touch.
+    ``planned_reads`` requests will bring ``planned_bytes``. The builder's own import had ``peak_bytes`` of memory in use
+    and took ``microseconds`` by the clock, ``cpu_microseconds`` of processors. All are 0 of what was never imported.
     """
 
     modules: int
@@ -27,8 +35,26 @@ class IndexReport:
     library_bytes: int
     planned_reads: int
     planned_bytes: int
+    peak_bytes: int
+    microseconds: int
+    cpu_microseconds: int
+
+    @property
+    def touched_bytes(self) -> int:
+        """Bytes of the release that an import uses."""
+        return self.hot_bytes + self.library_bytes
+
+
+@dataclass(frozen=True)
+class IndexReport(ImportFigures):
+    """What was written. ``sha256`` has the digest, in hex, of each file that was written or read as a whole.
+
+    Its keys are paths from the release's folder.
+    """
+
     index_bytes: int
     pack_bytes: int
+    sha256: Mapping[str, str] = field(repr=False)
 
 
 def write_index(
@@ -46,6 +72,9 @@ def write_index(
         "starts": smoke.starts if smoke else (),
         "quoted": smoke.quoted if smoke else (),
         "libraries": dict(smoke.libraries) if smoke else {},
+        "peak_bytes": smoke.max_rss if smoke else 0,
+        "microseconds": round(smoke.seconds * 1e6) if smoke else 0,
+        "cpu_microseconds": round(smoke.cpu_seconds * 1e6) if smoke else 0,
     }
     done = subprocess.run(
         [python, "-I", "-S", "-B", SCRIPT, site, release, MACHINES[arch]],
@@ -57,3 +86,16 @@ def write_index(
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"it ended with {done.returncode}"]
         raise BuildError(f"{python} could not index {site}: {last[0]}", hint="Is there room on the builder's disk?")
     return IndexReport(**json.loads(done.stdout))
+
+
+def read_figures(release: Path) -> ImportFigures | None:
+    """Return what the builder wrote into the index of a release; None where there is none that can be read."""
+    try:
+        with (release / INDEX_NAME).open("rb") as file:
+            head = file.read(_HEAD.size)
+    except OSError:
+        return None
+    if len(head) < _HEAD.size:
+        return None
+    magic, version, _, _, _, *figures = _HEAD.unpack(head)
+    return ImportFigures(*figures) if (magic, version) == (_MAGIC, _VERSION) else None

@@ -1,7 +1,11 @@
 """What is written into an import index, and the plan for reading ahead that it holds."""
 
+import dataclasses
+import hashlib
 import importlib.util
 import sys
+import tempfile
+from importlib import machinery
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +15,7 @@ from hypothesis import strategies as st
 
 from efsprov.core.errors import BuildError
 from efsprov.pipeline.compile import compile_tree
-from efsprov.pipeline.index import SCRIPT, write_index
+from efsprov.pipeline.index import SCRIPT, ImportFigures, read_figures, write_index
 from efsprov.pipeline.smoke import smoke
 
 PYTHON = Path(sys.executable)
@@ -27,6 +31,7 @@ def load(path):
 
 
 planner = load(SCRIPT.with_name("plan.py"))
+finding = load(SCRIPT.with_name("folders.py"))
 reader = load(SCRIPT.parents[2] / "bootstrap" / "_index.py")
 
 
@@ -151,6 +156,86 @@ def test_figures_tell_what_was_indexed(release):
     assert 0 < report.hot_bytes < report.pack_bytes
     assert (report.planned_reads, report.library_bytes) == (1, 0)
     assert report.planned_bytes == report.hot_bytes + 16, "the header of the pack, and what the import uses"
+
+
+def test_figures_are_in_the_index(release):
+    record = smoke(release / "site", PYTHON, ("package",))
+    report = write_index(release, release / "site", PYTHON, record)
+    figures = read_figures(release)
+    assert figures == ImportFigures(*dataclasses.astuple(report)[:10])
+    assert (figures.peak_bytes, figures.microseconds) == (record.max_rss, round(record.seconds * 1e6))
+    assert figures.touched_bytes == figures.hot_bytes > 0
+    assert [field.name for field in dataclasses.fields(ImportFigures)] == list(reader.FIGURES)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:100], lambda data: b"x" + data[1:], lambda data: data[:8] + b"9" + data[9:]]
+)
+def test_there_are_no_figures_without_an_index(release, damage):
+    assert read_figures(release) is None
+    write_index(release, release / "site", PYTHON, None)
+    assert read_figures(release).modules == 5
+    path = release / "import.index"
+    path.write_bytes(damage(path.read_bytes()))
+    assert read_figures(release) is None
+
+
+def test_digests_are_those_of_the_files(release):
+    report = write_index(release, release / "site", PYTHON, None)
+    assert {name.rpartition("/")[2] for name in report.sha256} >= {"import.index", "import.pack"}
+    assert len(report.sha256) == 2 + len(list(release.rglob("*.pyc")))
+    for name, sha256 in report.sha256.items():
+        assert sha256 == hashlib.sha256((release / name).read_bytes()).hexdigest(), name
+
+
+NAMES = ["a", "b", "__init__", "with-dash", "a.b"]
+ENDS = ["", ".py", ".pyc", ".so", machinery.EXTENSION_SUFFIXES[0], ".txt", ".abi3.so"]
+
+
+@given(
+    st.sets(
+        st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(ENDS)), min_size=1, max_size=3).map(tuple),
+        max_size=20,
+    )
+)
+def test_what_folders_hold_is_what_the_interpreters_own_finder_finds(paths):
+    with tempfile.TemporaryDirectory() as top:
+        for parts in sorted(paths):
+            path = Path(top, *(name + end for name, end in parts))
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+            except (FileExistsError, NotADirectoryError):
+                continue  # a file where another wants a folder
+        kinds = (machinery.ExtensionFileLoader, machinery.SourceFileLoader, machinery.SourcelessFileLoader)
+        suffixes = (machinery.EXTENSION_SUFFIXES, machinery.SOURCE_SUFFIXES, machinery.BYTECODE_SUFFIXES)
+        order = [(suffix, kind) for kind, group in enumerate(suffixes) for suffix in group]
+        for folder in finding.Folder(top, "").walk():
+            path = Path(top, folder.path)
+            finder = machinery.FileFinder(str(path), *zip(kinds, suffixes, strict=True))
+            entries = folder.entries(order, namespace=7, unknown=8)
+            for name in {entry.name.partition(".")[0] for entry in path.iterdir()} | {
+                entry.name for entry in path.iterdir()
+            }:
+                spec = finder.find_spec(name) if "." not in name else None
+                expected = None
+                if spec is not None:
+                    expected = (
+                        (7, name)
+                        if spec.loader is None
+                        else (kinds.index(type(spec.loader)), spec.origin[len(str(path)) + 1 :])
+                    )
+                assert entries.get(name) == expected
+
+
+def test_folders_with_links_are_left_to_the_interpreter(release):
+    (release / "site" / "linked").mkdir()
+    (release / "site" / "linked" / "__init__.py").symlink_to("../package/__init__.py")
+    write_index(release, release / "site", PYTHON, None)
+    index = reader.Index(str(release))
+    assert index.folder(f"{release}/site")["linked"] == (reader.UNKNOWN, "linked")
+    assert index.folder(f"{release}/site/linked") is None
+    assert index.linked
 
 
 def test_what_is_written_can_be_read(release):

@@ -30,7 +30,10 @@ def site(tmp_path):
 
 
 def test_modules_are_told_in_the_order_of_use(site):
-    tree = site(package__init="from package import b, a", package__a="import json", package__b="import other", other="")
+    busy = "import time\nwhile time.process_time() == time.process_time(): pass"  # until the processor's clock moves
+    tree = site(
+        package__init="from package import b, a", package__a="import json", package__b="import other", other=busy
+    )
     result = smoke(tree, PYTHON, ("package", "package.a"))
     assert result.order == ("package/__init__.py", "package/b.py", "other.py", "package/a.py")
     assert result.modules == ("package", "package.b", "other", "package.a")
@@ -39,6 +42,12 @@ def test_modules_are_told_in_the_order_of_use(site):
     assert result.libraries == {}
     assert result.cpu_seconds > 0
     assert 1 << 20 < result.max_rss < 1 << 30
+
+
+def test_memory_is_that_of_the_import_alone(site):
+    """Not also what the process that started it has in use, which the kernel hands on at a fork."""
+    ballast = bytearray(b"x") * (256 << 20)
+    assert 1 << 20 < smoke(site(small=""), PYTHON, ("small",)).max_rss < 64 << 20 < len(ballast)
 
 
 def test_modules_that_remove_themselves_are_told_too(site):

@@ -10,6 +10,7 @@ into FOLDER and prints figures as JSON. MACHINE is the target's (x86_64, aarch64
 # ruff: noqa: PTH100, PTH112, PTH113, PTH118, PTH119, PTH120, PTH123, PTH202, PTH208
 
 import _imp
+import hashlib
 import importlib.util
 import json
 import linecache
@@ -17,8 +18,10 @@ import marshal
 import os
 import sys
 import tokenize
+from concurrent.futures import ThreadPoolExecutor
 from importlib import machinery
 
+BATCH, TURN = 512, 64  # sources that are read ahead, and those that one thread takes at a time
 UNCHECKED_HASH = (0b01).to_bytes(4, "little")  # PEP 552
 TEXTS = (
     "METADATA",
@@ -33,6 +36,8 @@ TEXTS = (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Future
     from types import ModuleType
     from typing import Any
 
@@ -52,71 +57,23 @@ def beside(path: str) -> "ModuleType":
 
 reader = beside("../../bootstrap/_index.py")
 planner = beside("plan.py")
-
-
-def folders(site: str) -> "tuple[list[str], set[str]]":
-    """All folders under SITE as paths relative to it, itself as ``""``; and which of them hold symbolic links.
-
-    The latter are left to the standard finder: what the index says of a path would not be true of a link.
-    """
-    found, linked, todo = [], set(), [""]
-    while todo:
-        folder = todo.pop()
-        with os.scandir(os.path.join(site, folder)) as scan:
-            listed = list(scan)
-        todo += [os.path.join(folder, entry.name) for entry in listed if entry.is_dir(follow_symlinks=False)]
-        found.append(folder)
-        if any(entry.is_symlink() for entry in listed):
-            linked.add(folder)
-    return sorted(found), linked
-
-
-def entries(site: str, folder: str, suffixes: "list[str]", linked: "set[str]") -> "dict[str, tuple[int, str]]":
-    """{name: (kind, path from the folder)} of what FOLDER holds for importing: what the interpreter's own finder finds.
-
-    Packages in LINKED folders are only said to exist.
-    """
-    details = (
-        (machinery.ExtensionFileLoader, suffixes),
-        (machinery.SourceFileLoader, machinery.SOURCE_SUFFIXES),
-        (machinery.SourcelessFileLoader, machinery.BYTECODE_SUFFIXES),
-    )
-    path = os.path.join(site, folder) if folder else site
-    finder = machinery.FileFinder(path, *details)
-    kinds: "dict[Any, int]" = {
-        machinery.ExtensionFileLoader: reader.EXTENSION,
-        machinery.SourceFileLoader: reader.SOURCE,
-        machinery.SourcelessFileLoader: reader.BYTECODE,
-    }
-    endings = [suffix for _, group in details for suffix in group]
-    listed = os.listdir(path)
-    names = {name[: -len(end)] for name in listed for end in endings if name.endswith(end)} | set(listed)
-    found: "dict[str, tuple[int, str]]" = {}
-    for name in sorted(name for name in names if name and "." not in name):
-        spec = finder.find_spec(name)
-        if spec is None:
-            continue
-        if os.path.join(folder, name) in linked:
-            found[name] = (reader.UNKNOWN, name)
-        elif spec.loader is None:
-            found[name] = (reader.NAMESPACE, name)
-        else:
-            found[name] = (kinds[type(spec.loader)], os.path.relpath(str(spec.origin), path))
-    return found
+finding = beside("folders.py")
 
 
 class Pack:
-    """The pack as it is written: pieces one after the other."""
+    """The pack as it is written: pieces one after the other. ``sha256`` is of all that was written."""
 
     def __init__(self, path: str) -> None:
         self._file = open(path, "wb")  # noqa: SIM115 - closed by whoever made it
         self.size = 0
+        self.sha256 = hashlib.sha256()
         self.add(reader.MAGIC + b"pack" + importlib.util.MAGIC_NUMBER)
 
-    def add(self, data: bytes) -> "Where":
+    def add(self, data: "bytes | memoryview") -> "Where":
         """Append DATA; returns where it lies: (offset, size, checksum)."""
         where = (self.size, len(data), reader.checksum(data))
         self._file.write(data)
+        self.sha256.update(data)
         self.size += len(data)
         return where
 
@@ -125,14 +82,32 @@ class Pack:
         self._file.close()
 
 
-def bytecode(source: str) -> "bytes | None":
-    """The code object of SOURCE as the compile step left it; None where there is none, or one that could be void."""
+def compiled(site: str, source: str) -> "tuple[str, str, memoryview | None] | None":
+    """(name, SHA-256, code object) of the bytecode that the compile step left of SOURCE; None where there is none.
+
+    There is no code object in bytecode that something could void.
+    """
+    name = importlib.util.cache_from_source(source, optimization="")
     try:
-        with open(importlib.util.cache_from_source(source, optimization=""), "rb") as file:
-            data = file.read()
+        with open(os.path.join(site, name), "rb", buffering=0) as file:
+            data = file.readall()
     except OSError:
         return None
-    return data[16:] if data[:8] == importlib.util.MAGIC_NUMBER + UNCHECKED_HASH else None
+    usable = data[:8] == importlib.util.MAGIC_NUMBER + UNCHECKED_HASH
+    return name, hashlib.sha256(data).hexdigest(), memoryview(data)[16:] if usable else None
+
+
+def all_compiled(site: str, sources: "list[str]") -> "Iterator[tuple[str, Any]]":
+    """Each of SOURCES with its bytecode, read and hashed ahead on all processors, a batch in memory at a time."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        batches = [sources[first : first + BATCH] for first in range(0, len(sources), BATCH)]
+        ahead: "list[list[Future[Any]]]" = []
+        for batch in [*batches, [], []]:
+            parts = [batch[first : first + TURN] for first in range(0, len(batch), TURN)]
+            ahead.append([pool.submit(lambda part: [(n, compiled(site, n)) for n in part], part) for part in parts])
+            if len(ahead) > 1:
+                for done in ahead.pop(0):
+                    yield from done.result()
 
 
 def text_of(source: str) -> "bytes | None":
@@ -169,14 +144,29 @@ def _is_text(data: bytes) -> bool:
     return True
 
 
-def main(site: str, folder: str, machine: str) -> "dict[str, int]":
-    """Write both files; returns the figures of `efsprov.pipeline.index.IndexReport`."""
+def find_modules(site: str, machine: str) -> "tuple[dict[str, Any], list[str], bool]":
+    """({folder: its entries}, suffixes of extension modules, whether there are links) of SITE, for a MACHINE."""
+    host = os.uname().machine
+    suffixes: "list[str]" = [suffix.replace(f"-{host}-", f"-{machine}-") for suffix in _imp.extension_suffixes()]
+    order = [
+        *((suffix, reader.EXTENSION) for suffix in suffixes),
+        *((suffix, reader.SOURCE) for suffix in machinery.SOURCE_SUFFIXES),
+        *((suffix, reader.BYTECODE) for suffix in machinery.BYTECODE_SUFFIXES),
+    ]
+    found = list(finding.Folder(site, "").walk())
+    tables = {
+        folder.path: folder.entries(order, namespace=reader.NAMESPACE, unknown=reader.UNKNOWN)
+        for folder in found
+        if not folder.linked
+    }
+    return tables, suffixes, any(folder.linked for folder in found)
+
+
+def main(site: str, folder: str, machine: str) -> "dict[str, Any]":
+    """Write both files; returns what `efsprov.pipeline.index.IndexReport` is made of."""
     site = os.path.realpath(site)
     request = json.load(sys.stdin)
-    host = os.uname().machine
-    suffixes = [suffix.replace(f"-{host}-", f"-{machine}-") for suffix in _imp.extension_suffixes()]
-    found, linked = folders(site)
-    tables = {name: entries(site, name, suffixes, linked) for name in found if name not in linked}
+    tables, suffixes, linked = find_modules(site, machine)
     modules = (reader.SOURCE, reader.EXTENSION, reader.BYTECODE)
     files = {
         os.path.join(name, path): kind
@@ -190,11 +180,17 @@ def main(site: str, folder: str, machine: str) -> "dict[str, int]":
     quoted = set(request["quoted"])
     lines: "dict[str, tuple[Where, int]]" = {}
     packed: "dict[str, Where]" = {}
-    for name in dict.fromkeys([*hot, *sorted(name for name, kind in files.items() if kind == reader.SOURCE)]):
-        code = bytecode(os.path.join(site, name))
-        if code is not None:
-            packed[name] = pack.add(code)
-        text = text_of(os.path.join(site, name)) if code is not None and name in quoted else None
+    hashes: "dict[str, str]" = {}
+    sources = dict.fromkeys([*hot, *sorted(name for name, kind in files.items() if kind == reader.SOURCE)])
+    for name, found in all_compiled(site, list(sources)):
+        if found is None:
+            continue
+        cached, sha256, code = found
+        hashes[f"site/{cached}"] = sha256
+        if code is None:
+            continue
+        packed[name] = pack.add(code)
+        text = text_of(os.path.join(site, name)) if name in quoted else None
         if text is not None:
             lines[name] = (pack.add(text), os.path.getsize(os.path.join(site, name)))
     infos = distributions(site, pack)
@@ -222,12 +218,7 @@ def main(site: str, folder: str, machine: str) -> "dict[str, int]":
             where = packed.get(os.path.join(name, path)) if kind == reader.SOURCE else None
             rows[module] = (reader.PACKED, path, *where) if where else (kind, path)
         marshalled[name] = marshal.dumps(rows)
-    parts = (plan.files, plan.steps, plan.positions, plan.spans, lines, bool(linked))
-    body = marshal.dumps((suffixes, marshalled, marshal.dumps(infos), marshal.dumps(parts)))
-    head = reader.header(body, pack.size)
-    with open(os.path.join(folder, reader.INDEX_NAME), "wb") as out:
-        out.write(head + body)
-    return {
+    figures = {
         "modules": len(files),
         "packed": len(packed),
         "hot_modules": sum(1 for name in hot if name in packed),
@@ -235,9 +226,17 @@ def main(site: str, folder: str, machine: str) -> "dict[str, int]":
         "library_bytes": sum(length for runs in request["libraries"].values() for _, length in runs),
         "planned_reads": sum(1 for step in plan.steps if step[0] == reader.READ),
         "planned_bytes": sum(step[3] for step in plan.steps),
-        "index_bytes": len(head) + len(body),
-        "pack_bytes": pack.size,
+        "peak_bytes": request["peak_bytes"],
+        "microseconds": request["microseconds"],
+        "cpu_microseconds": request["cpu_microseconds"],
     }
+    parts = (plan.files, plan.steps, plan.positions, plan.spans, lines, linked)
+    body = marshal.dumps((suffixes, marshalled, marshal.dumps(infos), marshal.dumps(parts)))
+    data = reader.header(body, pack.size, figures) + body
+    with open(os.path.join(folder, reader.INDEX_NAME), "wb") as out:
+        out.write(data)
+    hashes |= {reader.INDEX_NAME: hashlib.sha256(data).hexdigest(), reader.PACK_NAME: pack.sha256.hexdigest()}
+    return {**figures, "index_bytes": len(data), "pack_bytes": pack.size, "sha256": hashes}
 
 
 if __name__ == "__main__":
