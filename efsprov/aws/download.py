@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PART: Final = 16 << 20
 _CHUNK: Final = 1 << 20
-_CHANGED: Final = frozenset({"PreconditionFailed", "412", "NoSuchKey", "NoSuchVersion", "404", "InvalidRange", "416"})
+CHANGED: Final = frozenset({"PreconditionFailed", "412", "NoSuchKey", "NoSuchVersion", "404", "InvalidRange", "416"})
 _PIN: Final = "pinned.json"
 _DONE: Final = "done"
 
@@ -35,6 +35,11 @@ class PinnedObject:
     etag: str
     version: str | None = None
 
+    @property
+    def pin(self) -> dict[str, Any]:
+        """What makes a request fail when the object is another one by now."""
+        return {"VersionId": self.version} if self.version else {"IfMatch": f'"{self.etag}"'}
+
 
 @dataclass(frozen=True)
 class Bucket:
@@ -43,6 +48,13 @@ class Bucket:
     aws: Aws
     client: "S3Client"
     name: str
+
+    def changed(self, each: PinnedObject) -> FetchError:
+        """Say that an object is not what it was when it was pinned."""
+        return FetchError(
+            f"s3://{self.name}/{each.key} changed while it was copied: it was replaced or deleted.",
+            hint="Nothing was published. Push again when the upload is over.",
+        )
 
 
 @dataclass(frozen=True)
@@ -78,13 +90,17 @@ class Download:
         self._arrived = 0
 
     def run(self, progress: Callable[[int, int], None]) -> None:
-        """Bring what is missing; ``progress`` is told bytes. Raises ``FetchError`` or ``AwsError``."""
+        """Bring what is missing; ``progress`` is told bytes, first those of earlier tries.
+
+        Raises ``FetchError`` or ``AwsError``.
+        """
         done = self._recall()
         total = sum(each.size for each in self._pinned)
         parts = list(self._parts())
         self._arrived = sum(part.length for part in parts if part.number in done)
         for each in self._pinned:
             self._make_file(each)
+        progress(self._arrived, total)
         missing = [part for part in parts if part.number not in done]
         with (self._notes / _DONE).open("a") as noted, ThreadPoolExecutor(self._threads) as pool:
             try:
@@ -151,8 +167,8 @@ class Download:
         try:
             self._bucket.aws.call(bring)
         except AwsError as error:
-            if code_of(error) in _CHANGED:
-                raise self._changed(part) from error
+            if code_of(error) in CHANGED:
+                raise self._bucket.changed(part.of) from error
             raise
         if not self._stop.is_set():
             with self._lock:
@@ -161,15 +177,14 @@ class Download:
 
     def _stream(self, part: _Part) -> Iterator[int]:
         each = part.of
-        pin: dict[str, Any] = {"VersionId": each.version} if each.version else {"IfMatch": f'"{each.etag}"'}
         last = part.start + part.length - 1
         answer = self._bucket.client.get_object(
-            Bucket=self._bucket.name, Key=each.key, Range=f"bytes={part.start}-{last}", **pin
+            Bucket=self._bucket.name, Key=each.key, Range=f"bytes={part.start}-{last}", **each.pin
         )
         body, at = answer["Body"], part.start
         with body, (self._into / each.path).open("r+b", buffering=0) as file:
             if answer["ETag"].strip('"') != each.etag:
-                raise self._changed(part)
+                raise self._bucket.changed(each)
             try:
                 while not self._stop.is_set() and (data := body.read(_CHUNK)):
                     os.pwrite(file.fileno(), data, at)
@@ -179,9 +194,3 @@ class Download:
                 raise ResponseStreamingError(error=error) from error  # what the policies know as a broken connection
             if at != part.start + part.length and not self._stop.is_set():
                 raise ResponseStreamingError(error=f"{at - part.start} bytes of {part.length}")
-
-    def _changed(self, part: _Part) -> FetchError:
-        return FetchError(
-            f"s3://{self._bucket.name}/{part.of.key} changed while it was copied: it was replaced or deleted.",
-            hint="Nothing was published. Push again when the upload is over.",
-        )

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from efsprov.aws.download import Bucket, PinnedObject
-from efsprov.core.errors import FetchError
+from efsprov.aws.download import CHANGED, Bucket, PinnedObject
+from efsprov.aws.errors import code_of
+from efsprov.core.errors import AwsError, FetchError
 
 _CHUNK: Final = 1 << 20
 
@@ -43,32 +44,37 @@ _ALGORITHMS: Final[dict[str, Callable[[], _Hash]]] = {
 
 
 def check_object(bucket: Bucket, pinned: PinnedObject, path: Path) -> str:
-    """Return by what ``path`` was found to be the object; raises ``FetchError`` when it is not.
+    """Return by what ``path`` was found to be the object; raises ``FetchError`` when it is not, or the object changed.
 
     That is `SHA256`, `SHA1`, `CRC32`, `MD5` (the ETag of an object that no key of KMS or the client encrypts,
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html), or only `size` where S3 tells nothing else that
     can be computed here. Objects in parts have the hash of their parts' hashes.
     """
-    told = _head(bucket, pinned, ChecksumMode="ENABLED")
+    told = _head(bucket, pinned, ChecksumMode="ENABLED", **pinned.pin)
     for name, algorithm in _ALGORITHMS.items():
         if told.get(name):
             expected, _, parts = told[name].partition("-")
             found = _hash(path, pinned.size, _sizes(bucket, pinned, parts), algorithm)
-            _require_same(pinned, name.removeprefix("Checksum"), base64.b64decode(expected), found)
+            _require_same(bucket, pinned, name.removeprefix("Checksum"), base64.b64decode(expected), found)
             return name.removeprefix("Checksum")
     encrypted = told.get("ServerSideEncryption") not in {None, "AES256"} or told.get("SSECustomerAlgorithm")
     expected, _, parts = pinned.etag.partition("-")
     if encrypted or len(expected) != 32 or set(expected) - set("0123456789abcdef"):
         return "size"
     found = _hash(path, pinned.size, _sizes(bucket, pinned, parts), _md5)
-    _require_same(pinned, "MD5", bytes.fromhex(expected), found)
+    _require_same(bucket, pinned, "MD5", bytes.fromhex(expected), found)
     return "MD5"
 
 
 def _head(bucket: Bucket, pinned: PinnedObject, **asked: Any) -> Any:
     if pinned.version:
         asked["VersionId"] = pinned.version
-    return bucket.aws.call(lambda: bucket.client.head_object(Bucket=bucket.name, Key=pinned.key, **asked))
+    try:
+        return bucket.aws.call(lambda: bucket.client.head_object(Bucket=bucket.name, Key=pinned.key, **asked))
+    except AwsError as error:
+        if code_of(error) in CHANGED:
+            raise bucket.changed(pinned) from error
+        raise
 
 
 def _sizes(bucket: Bucket, pinned: PinnedObject, parts: str) -> tuple[int, ...]:
@@ -104,8 +110,9 @@ def _feed(digest: _Hash, file: Any, size: int) -> None:
         size -= count
 
 
-def _require_same(pinned: PinnedObject, name: str, expected: bytes, found: bytes) -> None:
+def _require_same(bucket: Bucket, pinned: PinnedObject, name: str, expected: bytes, found: bytes) -> None:
     if found != expected:
+        _head(bucket, pinned, **pinned.pin)  # the sizes of the parts may be those of another object by now
         raise FetchError(
             f"{pinned.key} arrived damaged: its {name} is not what S3 says.",
             hint="Nothing was published. Push again: it is copied anew.",
