@@ -12,7 +12,7 @@ from efsprov.core.lock import parse_lock
 from efsprov.core.manifest import Distribution, Smoke
 from efsprov.core.slim import LIST_NAME
 from efsprov.core.target import Target
-from efsprov.pipeline.compile import compile_tree
+from efsprov.pipeline.compile import bytecode_cache, compile_sources
 from efsprov.pipeline.index import write_index
 from efsprov.pipeline.installer_settings import InstallerSettings
 from efsprov.pipeline.interpreter import Interpreter, find_interpreter
@@ -62,14 +62,15 @@ def compose(
     slimmed = _slim(request, tree, site, staged.hashes, steps)
     tidy(site)
     with steps.step("compile") as step:
-        compiled = compile_tree(site, python.path)
-        step.outcome = f"{compiled.compiled} modules"
+        compiled = compile_sources(site, python, slimmed.hashes, bytecode_cache(python))
+        step.outcome = f"{compiled.compiled} modules" + (f", {compiled.known} of them known" if compiled.known else "")
     imported, tested = _smoke(request, target, site, python, staged.import_names, steps)
     with steps.step("index") as step:
         index = write_index(tree, site, python.path, imported, arch=target.arch)
         step.outcome = f"{index.modules} modules, {index.hot_modules} of them on the import's path"
         # Some wheels bring bytecode (numpy 1.26 does): it was compiled anew, and its RECORD no longer tells its hash.
-        known = {f"site/{p}": sha256 for p, sha256 in slimmed.hashes.items() if not p.endswith(".pyc")}
+        sources = {path: sha256 for path, sha256 in slimmed.hashes.items() if not path.endswith(".pyc")}
+        known = {f"site/{path}": sha256 for path, sha256 in {**sources, **compiled.hashes}.items()}
         files = list_tree(tree, known)
     left_out = {rule: saving.bytes for rule, saving in slimmed.saved.items()}
     return Composed(tree, files, staged.distributions, tested, f"{python} ({target.name})", left_out)

@@ -36,17 +36,9 @@ def fingerprints(top: Path) -> dict[str, Fingerprint]:
 def tidy(top: Path) -> None:
     """Remove empty folders, which no file list can name, and let everybody read: a function runs as another user.
 
-    Installers keep what a wheel says; modes become 0644 or 0755, as ``FileEntry`` has them.
+    Installers keep what a wheel says, and this machine's umask; modes become 0644 or 0755, as ``FileEntry`` has them.
     """
-    for folder, _, names in os.walk(top, topdown=False):
-        for name in names:
-            path = os.path.join(folder, name)  # noqa: PTH118 - thousands of times
-            mode = stat.S_IMODE(os.lstat(path).st_mode)
-            wanted = 0o755 if mode & 0o111 else 0o644
-            if mode != wanted and not os.path.islink(path):  # noqa: PTH114
-                os.chmod(path, wanted)  # noqa: PTH101
-        if folder != str(top) and not os.listdir(folder):  # noqa: PTH208
-            os.rmdir(folder)  # noqa: PTH106
+    _tidy(str(top))
 
 
 def list_tree(top: Path, known: Mapping[str, str]) -> tuple[FileEntry, ...]:
@@ -56,6 +48,26 @@ def list_tree(top: Path, known: Mapping[str, str]) -> tuple[FileEntry, ...]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         hashes = dict(known) | dict(zip(unknown, pool.map(lambda path: sha256_of(top / path), unknown), strict=True))
     return tuple(sorted(FileEntry(path, f.size, hashes[path], f.mode) for path, f in found.items()))
+
+
+def _tidy(folder: str) -> bool:
+    """Tidy a folder and tell whether it is empty now."""
+    empty = True
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            status = entry.stat(follow_symlinks=False)
+            mode = stat.S_IMODE(status.st_mode)
+            if stat.S_ISDIR(status.st_mode):
+                wanted = 0o755
+                if _tidy(entry.path):
+                    os.rmdir(entry.path)  # noqa: PTH106 - thousands of times
+                    continue
+            else:
+                wanted = 0o755 if mode & 0o111 else 0o644
+            empty = False
+            if mode != wanted and not stat.S_ISLNK(status.st_mode):
+                os.chmod(entry.path, wanted)  # noqa: PTH101
+    return empty
 
 
 def _walk(top: str, folder: str) -> Iterator[tuple[str, os.stat_result]]:

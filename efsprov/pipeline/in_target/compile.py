@@ -1,12 +1,12 @@
 """Compile every source of a tree; run by the target's interpreter (3.9 or newer), with its standard library alone.
 
-usage: python -I -S compile.py SITE JOBS
+usage: python -I -S compile.py SITE JOBS [-]
 
-Prints, as NUL-ended names relative to SITE, the sources that do not compile, then ``+`` and how many did.
+With ``-``, the sources are read from standard input, as NUL-ended names relative to SITE. Prints, as NUL-ended names relative to SITE, the sources that do not compile, then ``+`` and how many did.
 """
 
 # A few thousand files: pathlib would be felt.
-# ruff: noqa: PTH102, PTH108, PTH120, PTH123
+# ruff: noqa: PTH102, PTH108, PTH116, PTH120, PTH123
 
 import contextlib
 import importlib.util
@@ -19,14 +19,15 @@ UNCHECKED_HASH = (0b01).to_bytes(4, "little")  # PEP 552: never compared with th
 RECORD = 4
 
 
-def main(site: str, jobs: int) -> None:
-    """Share the sources of SITE among JOBS processes, largest first.
+def main(site: str, jobs: int, *, named: bool) -> None:
+    """Share the sources of SITE, all or those that are NAMED, among JOBS processes, largest first.
 
     Processes are forked by hand: multiprocessing needs the semaphores of /dev/shm, which a Lambda function has not.
     """
     os.chdir(site)
     warnings.simplefilter("ignore")  # a package's SyntaxWarning is its author's business
-    names = sources()
+    os.umask(0o022)  # a function runs as another user
+    names = largest_first(sys.stdin.buffer.read().split(b"\0")[:-1]) if named else sources()
     tickets, feed = os.pipe()
     results, answer = os.pipe()
     workers = []
@@ -68,6 +69,11 @@ def sources() -> "list[str]":
     return [name for _, name in sorted(found)]
 
 
+def largest_first(names: "list[bytes]") -> "list[str]":
+    """NAMES as text, in the order of ``sources``."""
+    return [name for _, name in sorted((-os.stat(name).st_size, os.fsdecode(name)) for name in names)]
+
+
 def work(names: "list[str]", tickets: int, answer: int) -> None:
     """Compile the sources whose numbers are read from TICKETS; write the names of those that fail to ANSWER."""
     while True:
@@ -101,4 +107,4 @@ def compile_one(name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), named=sys.argv[3:] == ["-"])
