@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 from efsprov.cli import (
     activate,
     attach,
+    bench,
     builder_function,
     diff,
     doctor,
@@ -52,6 +53,7 @@ _VERBS = (
     activate,
     rollback,
     verify,
+    bench,
     prune,
     mark,
     init,

@@ -1,5 +1,7 @@
 """`efsprov show`: one release, whole."""
 
+from dataclasses import asdict
+
 import typer
 
 from efsprov.cli.console import duration, out, print_json, print_table, size, table
@@ -7,6 +9,7 @@ from efsprov.cli.listing import describe_release
 from efsprov.cli.options import Arch, ChannelName, Json, OptionalReleaseId, RootDirectory, Runtime
 from efsprov.cli.select import select_channel, select_release
 from efsprov.core.manifest import Manifest
+from efsprov.pipeline.index import ImportFigures, read_figures
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel
 from efsprov.store.verify import read_manifest
@@ -32,14 +35,17 @@ def show(
     named = select_release(chosen, state, "current" if release is None else release)
     manifest = read_manifest(chosen, named)
     remarks = describe_release(chosen, state, state.releases[named])
+    figures = read_figures(chosen.release_path(named))
     if as_json:
         journal = {key: remarks[key] for key in ("current", "previous", "pinned", "bad", "activated", "deactivated")}
-        print_json({"path": str(chosen.release_path(named)), **journal, "manifest": manifest.model_dump(mode="json")})
+        cost = {**asdict(figures), "touched_bytes": figures.touched_bytes} if figures else None
+        path = str(chosen.release_path(named))
+        print_json({"path": path, **journal, "import": cost, "manifest": manifest.model_dump(mode="json")})
         return
     words = [word for word in ("current", "previous", "pinned") if remarks[word]]
     words += [f"[red]bad[/] {remarks['bad']}".strip()] if remarks["bad"] is not None else []
     out.print(f"[bold]{named}[/]  {chosen.label}" + (f"  ({', '.join(words)})" if words else ""))
-    for name, text in _facts(chosen, manifest):
+    for name, text in _facts(chosen, manifest, figures):
         out.print(f"  [dim]{name:<13}[/] {text}")
     shown = table("package", "version", "size", "wheel", numbers=("size",))
     for each in sorted(manifest.distributions, key=lambda d: -d.installed_size):
@@ -48,7 +54,7 @@ def show(
     print_table(shown)
 
 
-def _facts(channel: Channel, manifest: Manifest) -> list[tuple[str, str]]:
+def _facts(channel: Channel, manifest: Manifest, cost: ImportFigures | None) -> list[tuple[str, str]]:
     figures, smoke, builder = manifest.figures, manifest.smoke, manifest.builder
     tested = (
         f"left out: {smoke.left_out}"
@@ -62,6 +68,7 @@ def _facts(channel: Channel, manifest: Manifest) -> list[tuple[str, str]]:
         ("builder", f"{builder.kind} on {builder.host}, {builder.python}, efsprov {builder.efsprov}"),
         ("lock", manifest.lock_digest),
         ("smoke test", tested),
+        *(("import", text) for text in _import_cost(cost)),
         ("size", f"{size(figures.bytes)} in {figures.files} files"),
     ]
     if figures.linked_files:
@@ -73,3 +80,19 @@ def _facts(channel: Channel, manifest: Manifest) -> list[tuple[str, str]]:
         facts.append(("took", ", ".join(f"{step} {duration(seconds)}" for step, seconds in figures.seconds.items())))
     facts += [("note", note) for note in manifest.notes]
     return facts
+
+
+def _import_cost(cost: ImportFigures | None) -> list[str]:
+    """What an import of the release costs, from what the build recorded."""
+    if cost is None:
+        return ["not accelerated: it has no index that this efsprov can read"]
+    if not cost.microseconds:
+        return [f"{cost.modules} modules are indexed; which of them an import uses was not recorded"]
+    touched = f"uses {size(cost.hot_bytes)} of bytecode in {cost.hot_modules} modules"
+    if cost.library_bytes:
+        touched += f" and {size(cost.library_bytes)} of shared libraries"
+    used = f"{duration(cost.cpu_microseconds / 1e6)} of CPU and {size(cost.peak_bytes)} of memory"
+    return [
+        f"{touched}: read ahead in {cost.planned_reads} reads of {size(cost.planned_bytes)}",
+        f"took the builder {duration(cost.microseconds / 1e6)}, {used}; `efsprov bench import` measures it here",
+    ]
