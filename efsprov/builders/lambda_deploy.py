@@ -19,9 +19,10 @@ from efsprov.aws.session import Aws
 from efsprov.builders.lambda_package import HANDLER, Package
 from efsprov.core.errors import AwsError, ConflictError, NotFoundError
 from efsprov.core.retry import EVENTUALLY_CONSISTENT, call
+from efsprov.core.tags import BUILDER_FUNCTION
 from efsprov.core.target import Target
 
-TAG: Final = "efsprov:builder"
+TAG: Final = BUILDER_FUNCTION
 MEMORY: Final = 10_240  # MB, the most that there is: CPU and network grow with it
 TMP: Final = 10_240  # MB: the wheels and the installed tree lie there before they are copied
 TIMEOUT: Final = 900  # seconds, the longest that there is

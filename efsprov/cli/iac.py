@@ -1,7 +1,9 @@
 """`efsprov iac`: what has to exist in AWS, as files to put under version control."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -9,9 +11,27 @@ from efsprov.builders.ec2.settings import Connect
 from efsprov.cli.console import out, print_json
 from efsprov.cli.options import Json
 from efsprov.core.errors import UsageError
-from efsprov.emit.iam import Scope, policies
+from efsprov.emit.iam import Purpose, files
+from efsprov.emit.iam_document import Scope
 
-_Account = Annotated[str, typer.Option("--account", metavar="NUMBER", help="The AWS account.")]
+_FORMS: Final[Mapping[str, str]] = {
+    "--account": r"\d{12}",
+    "--region": r"[a-z]{2}(-[a-z]+)+-\d",
+    "--file-system": r"fs-[0-9a-f]{8,40}",
+    "--access-point": r"fsap-[0-9a-f]{8,40}",
+    "--role": r"[\w+=,.@/-]+",
+    "--function": r"[\w*-]+",
+    "--builder-function": r"[\w-]+",
+    "--bucket": r"[a-z0-9.-]{3,63}",
+    "--prefix": r"[^*?$]*",
+    "--partition": r"aws(-[a-z]+)*",
+}
+"""What the options may be. What else would stand in a policy as it was typed could widen it: an ARN's `*` and `?`."""
+
+_For = Annotated[Purpose, typer.Option("--for", help="What the permissions are for.")]
+_Account = Annotated[
+    str, typer.Option("--account", metavar="NUMBER", help="The AWS account, by its number of twelve digits.")
+]
 _Region = Annotated[
     str, typer.Option("--region", envvar=["EFSPROV_REGION", "AWS_REGION"], metavar="NAME", help="The region.")
 ]
@@ -24,11 +44,34 @@ _AccessPoint = Annotated[
         "--access-point", envvar="EFSPROV_ACCESS_POINT", metavar="fsap-ID", help="The access point, where one is used."
     ),
 ]
-_Role = Annotated[str, typer.Option("--role", metavar="NAME", help="The builder's role, in its instance profile.")]
-_Connect = Annotated[Connect, typer.Option("--connect", envvar="EFSPROV_CONNECT", help="How builders are reached.")]
+_Role = Annotated[
+    str,
+    typer.Option("--role", metavar="NAME", help="The builder's role; with --for doctor that of the functions."),
+]
+_Connect = Annotated[Connect, typer.Option("--connect", envvar="EFSPROV_CONNECT", help="How EC2 builders are reached.")]
+_Functions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--function",
+        metavar="NAME",
+        help="A function for `attach` and `doctor`, or a pattern (`ml-*`); may be repeated.",
+    ),
+]
+_BuilderFunction = Annotated[
+    str,
+    typer.Option(
+        "--builder-function",
+        envvar="EFSPROV_BUILDER_FUNCTION",
+        metavar="NAME",
+        help="The Lambda builder; also where `attach` and `doctor` ask it.",
+    ),
+]
+_Bucket = Annotated[str, typer.Option("--bucket", metavar="NAME", help="The bucket that models come from.")]
+_Prefix = Annotated[str, typer.Option("--prefix", metavar="TEXT", help="What the models' keys begin with.")]
 _Partition = Annotated[str, typer.Option("--partition", metavar="NAME", help="aws, aws-cn or aws-us-gov.")]
 _Which = Annotated[
-    Literal["all", "orchestrator", "builder", "builder-trust"], typer.Option("--policy", help="The policy to print.")
+    Literal["all", "orchestrator", "builder", "builder-trust", "function"],
+    typer.Option("--policy", help="The policy to print."),
 ]
 _Write = Annotated[
     Path | None, typer.Option("--write", metavar="DIR", help="Write the files there instead of printing them.")
@@ -45,42 +88,79 @@ def register(app: typer.Typer) -> None:
 def iam(
     account: _Account,
     region: _Region,
-    file_system: _FileSystem,
+    purpose: _For = "ec2",
+    file_system: _FileSystem = "",
     access_point: _AccessPoint = None,
     role: _Role = "efsprov-builder",
     connect: _Connect = "public",
+    function: _Functions = None,
+    builder_function: _BuilderFunction = "",
+    bucket: _Bucket = "",
+    prefix: _Prefix = "",
     partition: _Partition = "aws",
     policy: _Which = "all",
     write: _Write = None,
     *,
     as_json: Json = False,
 ) -> None:
-    """Print the IAM policies for EC2 builders: the one of whoever launches them, and the one of the builder itself."""
-    if not (account.isdigit() and len(account) == 12):
-        raise UsageError(
-            f"{account!r} is not the number of an AWS account.",
-            hint="It has twelve digits: `aws sts get-caller-identity`.",
-        )
-    scope = Scope(account, region, file_system, access_point, role, connect, partition)
-    files = {
-        name: text for name, text in policies(scope).items() if policy in {"all", name.removesuffix("-policy.json")}
-    }
+    """Print the IAM policies for one purpose: that of whoever runs efsprov, and those of the roles it hands out."""
+    scope = Scope(
+        account=account,
+        region=region,
+        file_system=file_system,
+        access_point=access_point,
+        role=role,
+        connect=connect,
+        partition=partition,
+        functions=tuple(function or ()),
+        builder_function=builder_function,
+        bucket=bucket,
+        prefix=prefix,
+    )
+    _check_forms(scope)
+    made = files(scope, purpose)
+    chosen = {name: text for name, text in made.items() if policy == "all" or name == f"{purpose}-{policy}-policy.json"}
+    if not chosen:
+        raise UsageError(f"There is no policy {policy} for {purpose}.", hint=f"There are: {', '.join(made)}.")
     if write is not None:
-        _write(files, write)
+        _write(chosen, write)
     if as_json:
-        print_json({"files": files, "written": str(write) if write is not None else None})
+        print_json({"files": chosen, "written": str(write) if write is not None else None})
     elif write is not None:
-        out.print(f"[green]✓[/] wrote {', '.join(files)} to {write}.")
-    elif len(files) == 1:
-        typer.echo(next(iter(files.values())), nl=False)
+        out.print(f"[green]✓[/] wrote {', '.join(chosen)} to {write}.")
+    elif len(chosen) == 1:
+        typer.echo(next(iter(chosen.values())), nl=False)
     else:
-        typer.echo("\n".join(f"// {name}\n{text}" for name, text in files.items()), nl=False)
+        typer.echo("\n".join(f"// {name}\n{text}" for name, text in chosen.items()), nl=False)
 
 
-def _write(files: dict[str, str], folder: Path) -> None:
+def _check_forms(scope: Scope) -> None:
+    given: dict[str, tuple[str, ...]] = {
+        "--account": (scope.account,),
+        "--region": (scope.region,),
+        "--file-system": (scope.file_system,),
+        "--access-point": (scope.access_point or "",),
+        "--role": (scope.role,),
+        "--function": scope.functions,
+        "--builder-function": (scope.builder_function,),
+        "--bucket": (scope.bucket,),
+        "--prefix": (scope.prefix,),
+        "--partition": (scope.partition,),
+    }
+    for option, values in given.items():
+        for value in values:
+            if value and not re.fullmatch(_FORMS[option], value, re.ASCII):
+                raise UsageError(
+                    f"{value!r} is not what {option} takes.",
+                    hint="An account is its twelve digits (`aws sts get-caller-identity`), everything else a name or an id, "
+                    "not an ARN.",
+                )
+
+
+def _write(chosen: dict[str, str], folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
+        for name, text in chosen.items():
             (folder / name).write_text(text, "utf-8")
     except OSError as error:
         raise UsageError(

@@ -7,6 +7,8 @@ from typing import Final
 RUN: Final = "efsprov:run"
 EXPIRES: Final = "efsprov:expires"
 MARKED: Final = "efsprov:marked"
+BUILDER_FUNCTION: Final = "efsprov:builder"
+"""On a Lambda function: it is efsprov's own builder function."""
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 

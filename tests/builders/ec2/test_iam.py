@@ -9,7 +9,8 @@ from efsprov.builders.ec2.builder import Ec2Builder
 from efsprov.builders.ec2.launch import Patience
 from efsprov.builders.ec2.reap import Reaping
 from efsprov.core.errors import AwsError, BuilderError
-from efsprov.emit.iam import Scope, actions_of, orchestrator_policy
+from efsprov.emit.iam import policies
+from efsprov.emit.iam_document import Scope, actions_of
 from tests.builders.conftest import StandIn
 
 
@@ -38,6 +39,6 @@ def test_the_policy_is_what_is_used(cloud, ask, heard):
     used = {sent.action.replace("efs:", "elasticfilesystem:") for sent in cloud.aws.sent} - {"sts:GetCallerIdentity"}
     used -= {"other:/moto-api/reset"}
     scope = Scope("123456789012", "eu-central-1", cloud.file_system, cloud.access_point)
-    allowed = actions_of(orchestrator_policy(scope))
+    allowed = actions_of(policies(scope, "ec2")["orchestrator"])
     assert used <= allowed
     assert allowed - used == {"iam:PassRole"}, "asked for by RunInstances, on behalf of the caller"

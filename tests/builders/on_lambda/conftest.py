@@ -1,12 +1,15 @@
 """A builder function that really runs: deployed over boto3, in a sandbox with Lambda's limits, on a root of its own."""
 
+import dataclasses
 import functools
 import hashlib
 import http.server
+import io
 import os
 import threading
 import uuid
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from efsprov.builders.lambda_package import Package, make_package
 from efsprov.core.build import BuildRequest
 from efsprov.core.lock import Lock, LockedFile, LockedPackage
 from efsprov.core.target import Target
+from efsprov.emit.archive import Member, pack
 from efsprov.pipeline.installer_settings import InstallerSection, installer_settings
 from efsprov.store.journal import read_entries, read_state
 from efsprov.store.layout import Channel, Root
@@ -82,6 +86,14 @@ def wheelhouse(tmp_path_factory) -> Iterator[Wheelhouse]:
 def package() -> Package:
     settings = installer_settings(InstallerSection(), os.environ, folder=Path.cwd())
     return make_package(Target.parse(plain_target()), settings)
+
+
+def repacked(package: Package, more: Mapping[str, bytes]) -> Package:
+    """The package with more files in it."""
+    with zipfile.ZipFile(io.BytesIO(package.archive)) as archive:
+        members = {i.filename: Member(archive.read(i), bool(i.external_attr >> 16 & 0o100)) for i in archive.infolist()}
+    members |= {name: Member(content) for name, content in more.items()}
+    return dataclasses.replace(package, archive=pack(members))
 
 
 @dataclass
