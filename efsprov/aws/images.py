@@ -32,11 +32,11 @@ def describe_image(aws: Aws, image: str) -> Image:
     if not found:
         raise AwsError(
             f"There is no image {image} in {aws.region}.",
-            hint="AMI ids differ by region: leave --ami out for Amazon Linux.",
+            hint="AMI ids differ by region: leave [ec2] ami out for Amazon Linux.",
         )
     told = found[0]
     device = told.get("RootDeviceName", "")
     volumes = [m["Ebs"] for m in told.get("BlockDeviceMappings", []) if m.get("DeviceName") == device and "Ebs" in m]
     if not volumes:
-        raise AwsError(f"The image {image} has no EBS root volume.", hint="Leave --ami out for Amazon Linux 2023.")
+        raise AwsError(f"The image {image} has no EBS root volume.", hint="Leave [ec2] ami out for Amazon Linux 2023.")
     return Image(image, told.get("Architecture", ""), device, volumes[0].get("VolumeSize", 8))

@@ -13,7 +13,7 @@ from efsprov.builders.remote.commands import BEAT_SECONDS
 from efsprov.builders.ssh import SshConnection
 from efsprov.core.build import BuildResult
 from efsprov.core.errors import BuilderError, EfsprovError
-from efsprov.core.events import Emit
+from efsprov.core.events import Emit, Event
 from efsprov.core.retry import RECONNECT, Policy, Sleep, call
 
 _SILENCE: Final = 6 * BEAT_SECONDS
@@ -36,13 +36,17 @@ class Follower:
     def to_the_end(self, *, seconds: float = float("inf")) -> BuildResult:
         """Hand on the run's events and return its result, or raise its error; after ``seconds``, raise BuilderError.
 
-        Ctrl-C cancels the run on the host and is raised again when it has ended there.
+        Ctrl-C cancels the run on the host and is raised again when it has ended there; if it was done before it could
+        be stopped, its result is returned: the user must not hear that nothing changed.
         """
         try:
             last = self._last_line(seconds=seconds)
         except KeyboardInterrupt:
-            self._cancel()
-            raise
+            done = self._cancel()
+            if done is None:
+                raise
+            self.emit(Event(step="launch", state="note", message="The run was done before it could be stopped."))
+            return done
         with contextlib.suppress(EfsprovError):  # it would be removed a week later
             self.host.execute([*self.command, "remove", self.run])
         return wire.read_result(last)
@@ -107,12 +111,17 @@ class Follower:
             self.number = line.number
             self.emit(wire.read_event(line))
 
-    def _cancel(self) -> None:
-        """Cancel the run and wait until it has ended, so that nothing of it goes on behind the user's back."""
+    def _cancel(self) -> BuildResult | None:
+        """Cancel the run and wait until it has ended, so that nothing of it goes on behind the user's back.
+
+        Returns its result if it has one all the same.
+        """
         with contextlib.suppress(EfsprovError):  # what the run ended with is the cancellation that was asked for
             self.host.execute([*self.command, "cancel", self.run])
-            self._last_line(seconds=_CANCEL_SECONDS)
+            last = self._last_line(seconds=_CANCEL_SECONDS)
             self.host.execute([*self.command, "remove", self.run])
+            return wire.read_result(last)
+        return None
 
     def _given_up(self, failure: ConnectionFailure) -> BuilderError:
         if not is_lost(failure):

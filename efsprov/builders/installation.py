@@ -80,7 +80,7 @@ def install(host: Host, target: Target, settings: InstallerSettings, *, python: 
             reason = last.removeprefix("failed: ") or done.stderr or f"exit code {done.code}"
             raise BuilderError(
                 f"efsprov cannot be installed in {folder} on {host.target.host}: {reason}.",
-                hint="It takes about 70 MB there. XDG_CACHE_HOME on the host moves it; --python names another interpreter.",
+                hint="It takes about 70 MB there. XDG_CACHE_HOME on the host moves it; [ssh] python in efsprov.toml names another interpreter.",
             )
     return command
 

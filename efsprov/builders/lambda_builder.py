@@ -6,6 +6,7 @@ found again after this process was restarted.
 """
 
 import contextlib
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -61,8 +62,10 @@ class LambdaBuilder:
         try:
             return following.until_ended()
         except KeyboardInterrupt:
-            following.cancel()
-            raise
+            done = following.cancel()
+            if done is None:
+                raise
+            return done
 
 
 def refuse_unfit(function: FunctionConfig, request: BuildRequest) -> None:
@@ -105,13 +108,21 @@ class _Following:
                 return wire.read_result(self._last)
             self._judge(outcome)
 
-    def cancel(self) -> None:
-        """Stop the run, and wait until it has stopped for as long as that takes in good order."""
+    def cancel(self) -> BuildResult | None:
+        """Stop the run, and wait until it has stopped for as long as that takes in good order.
+
+        Returns the result of a run that was done before it could be stopped: the user must not hear that nothing changed.
+        """
         give_up = time.monotonic() + _CANCEL_SECONDS
         outcome = self._call("cancel")
         while outcome.answer.get("status") == "running" and time.monotonic() < give_up:
             self._builder.sleep(1)
             outcome = self._call("follow")
+        last = self._last or next((line for line in _lines(outcome) if line.last), None)
+        if last is None or last.kind != "result":
+            return None
+        self._tell("The run was done before it could be stopped.")
+        return wire.read_result(last)
 
     def _invoke(self) -> Outcome:
         """Have the function build, in one request, and show what it tells until that is answered."""
@@ -187,8 +198,7 @@ class _Following:
         return call(self._builder.aws, self._builder.function, do, **self._where, after=self._after)
 
     def _take(self, outcome: Outcome) -> None:
-        for told in outcome.answer.get("lines", []):
-            line = wire.Line(told.pop("number"), *next(iter(told.items())))
+        for line in _lines(outcome):
             if line.number <= self._after:
                 continue
             self._after = line.number
@@ -202,3 +212,7 @@ class _Following:
 
     def _tell(self, message: str) -> None:
         self._emit(Event(step="launch", state="note", message=message))
+
+
+def _lines(outcome: Outcome) -> list[wire.Line]:
+    return [wire.parse(json.dumps(told).encode()) for told in outcome.answer.get("lines", [])]

@@ -135,12 +135,13 @@ class _Teller:
         elif now - self._told.get(event.step, 0.0) >= _PROGRESS_SECONDS:
             self._told[event.step] = now
             self._log.add("event", wire.event_body(event))
+        about_to_publish = event.step == "publish" and event.state == "started"
+        if about_to_publish or now - self._looked >= _CANCEL_SECONDS:
+            self._looked = now
+            if event.step != "activate" and self._record.cancelled:
+                raise CancelledError("Cancelled.", hint="The root is as it was; run the command again to go on.")
         if event.step in {"publish", "activate"}:
             return  # from here on it is a matter of seconds, and stopping would only lose them
-        if now - self._looked >= _CANCEL_SECONDS:
-            self._looked = now
-            if self._record.cancelled:
-                raise CancelledError("Cancelled.", hint="The root is as it was; run the command again to go on.")
         if self._context.get_remaining_time_in_millis() <= self._margin:
             raise Suspended
 

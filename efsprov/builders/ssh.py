@@ -3,6 +3,7 @@
 import binascii
 import contextlib
 import io
+import logging
 import select
 import shlex
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,8 @@ from efsprov.builders.proxy import Proxy
 from efsprov.builders.ssh_target import SshTarget
 from efsprov.core.errors import UsageError
 
+# What paramiko logs it raises, too; without a handler Python would print it, with its traceback.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 _CHUNK: Final = 1 << 16
 _STDERR_TAIL: Final = 32 << 10
 _STDOUT_LIMIT: Final = 1 << 20

@@ -22,7 +22,7 @@ def choose_builder(
     """Return the builder that `--builder` names.
 
     ``settings`` say where packages come from, ``flags`` what the options about machines said, over the settings file
-    that ``context`` names; ``function`` is the Lambda builder's.
+    that ``context`` names; ``function`` is the Lambda builder's, in the region that the flags name.
     """
     if name == "local":
         return LocalBuilder(settings)
@@ -34,7 +34,7 @@ def choose_builder(
         if function is None:
             raise UsageError(
                 "No builder function is named.",
-                hint="--builder-function NAME or EFSPROV_BUILDER_FUNCTION; `efsprov builder deploy` makes one.",
+                hint="--builder-function NAME, or builder_function in efsprov.toml; `efsprov builder deploy` makes one.",
             )
-        return LambdaBuilder(open_session(), function)
+        return LambdaBuilder(open_session(flags.region), function)
     raise UsageError(f"There is no builder {name!r}.", hint="Use --builder local, ssh, ec2 or lambda.")

@@ -54,7 +54,7 @@ Region = Annotated[
         "--region",
         envvar="EFSPROV_REGION",
         metavar="NAME",
-        help="(default: AWS_REGION or the profile's)",
+        help="Where builders on AWS are (default: AWS_REGION or the profile's).",
         rich_help_panel=_EC2,
     ),
 ]

@@ -136,6 +136,23 @@ def test_ctrl_c_ends_the_build_and_its_children_there(builder, sshd, make_reques
     assert "sleep 3333" not in shown
 
 
+def test_a_run_that_was_done_before_it_could_be_stopped_is_told_as_done(builder, sshd, make_request):
+    request = make_request("say here")
+    log = sshd.state / "efsprov" / "runs" / request.run / "log"
+    told = []
+
+    def interrupt(event):
+        told.append(event.message)
+        if event.message == "here":
+            while b'"result"' not in log.read_bytes():
+                time.sleep(0.02)
+            raise KeyboardInterrupt
+
+    assert builder.run(request, interrupt).outcome == "published"
+    assert "done before it could be stopped" in told[-1]
+    assert not log.exists()
+
+
 def test_a_run_that_takes_too_long_is_stopped(target, builder, make_request, tmp_path):
     hasty = SshBuilder(target, builder.program, seconds=1)
     with pytest.raises(BuilderError, match="longer than the 1 s that it may take") as caught:

@@ -66,10 +66,13 @@ def read_event(line: Line) -> Event:
 
 
 def read_result(line: Line) -> BuildResult:
-    """Return the result in a run's last line, or raise the error in it: of the class that was raised there."""
+    """Return the result in a run's last line, or raise the error in it: of the class to which its code belongs.
+
+    A class that has its base's code is for those that catch it there; here it is its base.
+    """
     if line.kind == "result":
         return BuildResult.model_validate(line.body)
-    kinds = {kind.code: kind for kind in _error_classes(EfsprovError)}
+    kinds = {kind.code: kind for kind in _error_classes(EfsprovError) if "code" in vars(kind)}
     kind = kinds.get(line.body.get("code", ""), BuilderError)
     raise kind(str(line.body.get("message", "")), hint=str(line.body.get("hint", "")))
 

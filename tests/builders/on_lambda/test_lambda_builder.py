@@ -1,16 +1,13 @@
-import dataclasses
 import hashlib
-import io
 import threading
-import zipfile
 
 import pytest
 
 from efsprov.builders.lambda_builder import Patience
 from efsprov.core.errors import BuilderError, CancelledError, GateError, SmokeError
-from efsprov.emit.archive import Member, pack
 from efsprov.store.journal import read_state
 from efsprov.store.publish import rollback
+from tests.builders.on_lambda.conftest import repacked
 from tests.lambda_runtime.calls import client
 from tests.wheelhouse import build_wheel
 
@@ -39,9 +36,7 @@ def handler(event, context):
 
 def stingy(bench, limits):
     """Deploy a builder function whose time is up as soon as so many bytes are staged, in its first, second, ... invocation."""
-    with zipfile.ZipFile(io.BytesIO(bench.package.archive)) as archive:
-        members = {i.filename: Member(archive.read(i), bool(i.external_attr >> 16 & 0o100)) for i in archive.infolist()}
-    bench.package = dataclasses.replace(bench.package, archive=pack(members | {"stingy.py": Member(STINGY.encode())}))
+    bench.package = repacked(bench.package, {"stingy.py": STINGY.encode()})
     bench.deploy(variables=(("LIMITS", ",".join(map(str, limits))),))
     client(bench.endpoint).update_function_configuration(FunctionName="builder", Handler="stingy.handler")
 
@@ -142,9 +137,19 @@ def test_a_failure_is_the_error_that_was_raised_there(bench):
         bench.run(request)  # the same event again is answered alike
 
 
+UNTIL_CANCELLED = """
+import pathlib, time
+while not list(pathlib.Path("/mnt/efs/.runs").glob("*/cancel")):
+    time.sleep(0.05)
+"""
+
+
 def test_a_cancelled_run_stops_and_leaves_nothing(bench):
     bench.deploy()
-    request = bench.request(bench.wheel("unwanted", files=400, size=64 << 20, delay=3))
+    # its smoke test lasts until the cancellation has arrived, on however slow a machine
+    request = bench.request(
+        build_wheel(bench.wheelhouse.folder, "unwanted", "1.0", {"unwanted/__init__.py": UNTIL_CANCELLED})
+    )
 
     def interrupt(event):
         if event.step == "stage":
@@ -156,6 +161,24 @@ def test_a_cancelled_run_stops_and_leaves_nothing(bench):
         bench.builder().reattach(request.run, "/mnt/efs", bench.events.append)
     assert not bench.channel().exists
     assert not bench.channel().staging.exists() or list(bench.channel().staging.iterdir()) == []
+
+
+def test_a_run_that_was_done_before_it_could_be_stopped_is_told_as_done(bench):
+    bench.deploy()
+    request = bench.request(bench.wheel("swift", delay=4))
+    log, told = bench.root / ".runs" / request.run / "log", []
+
+    def interrupt(event):
+        told.append(event.message)
+        if event.step == "stage":
+            while b'"result"' not in log.read_bytes():
+                threading.Event().wait(0.05)
+            raise KeyboardInterrupt
+
+    result = bench.builder().run(request, interrupt)
+    assert result.outcome == "published"
+    assert "done before it could be stopped" in told[-1]
+    bench.assert_one_verified_release(result.release)
 
 
 def test_a_first_mount_that_times_out_is_asked_for_again(bench):
