@@ -16,10 +16,12 @@ from efsprov.pipeline.compile import bytecode_cache, compile_sources
 from efsprov.pipeline.index import write_index
 from efsprov.pipeline.installer_settings import InstallerSettings
 from efsprov.pipeline.interpreter import Interpreter, find_interpreter
+from efsprov.pipeline.scratch import cache_folder
 from efsprov.pipeline.slim import Slimmed, left_out_list, slim_site
 from efsprov.pipeline.smoke import SmokeResult, smoke
 from efsprov.pipeline.stage import stage
 from efsprov.pipeline.steps import Steps
+from efsprov.pipeline.touched import TouchedPages
 from efsprov.pipeline.tree import Fingerprint, fingerprints, list_tree, tidy
 
 
@@ -64,14 +66,12 @@ def compose(
     with steps.step("compile") as step:
         compiled = compile_sources(site, python, slimmed.hashes, bytecode_cache(python))
         step.outcome = f"{compiled.compiled} modules" + (f", {compiled.known} of them known" if compiled.known else "")
-    imported, tested = _smoke(request, target, site, python, staged.import_names, steps)
+    hashes = {**slimmed.hashes, **compiled.hashes}
+    imported, tested = _smoke(request, target, site, python, staged.import_names, steps, hashes)
     with steps.step("index") as step:
         index = write_index(tree, site, python.path, imported, arch=target.arch)
         step.outcome = f"{index.modules} modules, {index.hot_modules} of them on the import's path"
-        # Some wheels bring bytecode (numpy 1.26 does): it was compiled anew, and its RECORD no longer tells its hash.
-        sources = {path: sha256 for path, sha256 in slimmed.hashes.items() if not path.endswith(".pyc")}
-        known = {f"site/{path}": sha256 for path, sha256 in {**sources, **compiled.hashes}.items()}
-        files = list_tree(tree, known)
+        files = list_tree(tree, {f"site/{path}": sha256 for path, sha256 in hashes.items()} | dict(index.sha256))
     left_out = {rule: saving.bytes for rule, saving in slimmed.saved.items()}
     return Composed(tree, files, staged.distributions, tested, f"{python} ({target.name})", left_out)
 
@@ -91,7 +91,13 @@ def _slim(request: BuildRequest, tree: Path, site: Path, hashes: dict[str, str],
 
 
 def _smoke(
-    request: BuildRequest, target: Target, site: Path, python: Interpreter, names: tuple[str, ...], steps: Steps
+    request: BuildRequest,
+    target: Target,
+    site: Path,
+    python: Interpreter,
+    names: tuple[str, ...],
+    steps: Steps,
+    hashes: Mapping[str, str],
 ) -> tuple[SmokeResult | None, Smoke]:
     """Import the release, unless this machine cannot run it; then say so."""
     if target.arch != python.arch:
@@ -105,8 +111,10 @@ def _smoke(
         )
     with steps.step("smoke", f"import {', '.join(imports)}") as step:
         before = fingerprints(site)
-        result = smoke(site, python.path, imports)
+        pages = TouchedPages(cache_folder() / "touched", hashes, python, imports)
+        result = smoke(site, python.path, imports, touched=pages.recall())
         _refuse_changes(before, site, imports)
+        pages.remember(result.libraries)
         step.outcome = f"import {', '.join(imports)}: {len(result.modules)} modules"
     return result, Smoke(
         imports=imports, python=str(python), seconds=round(result.seconds, 3), modules=len(result.modules)

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ SIGNAL_HINTS: Mapping[int, str] = {
     signal.SIGKILL: "Most likely the builder ran out of memory.",
     signal.SIGILL: "The builder's processor lacks instructions that a library was compiled for.",
 }
+
+Touched = Mapping[str, tuple[tuple[int, int], ...]]
 
 
 @dataclass(frozen=True)
@@ -44,19 +46,24 @@ class SmokeResult:
     loaded: tuple[str, ...]
     starts: tuple[int, ...]
     quoted: tuple[str, ...]
-    libraries: Mapping[str, tuple[tuple[int, int], ...]]
+    libraries: Touched
     seconds: float
     cpu_seconds: float
     max_rss: int
 
 
-def smoke(site: Path, python: Path, imports: tuple[str, ...], *, timeout: float = 900) -> SmokeResult:
+def smoke(
+    site: Path, python: Path, imports: tuple[str, ...], *, touched: Touched | None = None, timeout: float = 900
+) -> SmokeResult:
     """Import ``imports`` in order with nothing but ``site`` and the standard library, within ``timeout`` seconds.
 
-    The environment is clean and the working, home and temporary directories are one empty folder. Raises
-    ``SmokeError`` with the end of the traceback, the signal or the time limit that ended it.
+    The environment is clean and the working, home and temporary directories are one empty folder. ``touched`` are the
+    ``libraries`` of an earlier smoke test of the very same files: then they are not found out again, for which the page
+    cache may have to forget them. Raises ``SmokeError`` with the end of the traceback, the signal or the time limit that
+    ended it.
     """
-    _drop_large_folios(site)
+    if touched is None:
+        _drop_large_folios(site)
     with tempfile.TemporaryDirectory(prefix="efsprov-smoke-") as folder:
         home, report, output = Path(folder, "home"), Path(folder, "report"), Path(folder, "output")
         home.mkdir()
@@ -82,7 +89,8 @@ def smoke(site: Path, python: Path, imports: tuple[str, ...], *, timeout: float 
                 process.wait()
         said = report.read_text("utf-8", "surrogateescape") if report.exists() else ""
         if code == 0 and said.startswith("{"):
-            return _result(json.loads(said))
+            result = _result(json.loads(said))
+            return result if touched is None else replace(result, libraries=touched)
         name = imports[0] if not said or said.startswith("{") else said
         raise _error(name, code, output.read_text("utf-8", "replace"), timeout)
 
