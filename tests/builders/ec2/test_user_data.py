@@ -24,6 +24,7 @@ from tests.builders.instance import require_namespaces
 FOLDER = Path(str(files("efsprov.builders.ec2") / "cloud_init"))
 KEY = KeyPair.generate()
 # What cloud-init's reference says of the modules that are used, and stricter: no other module, no other key.
+# cloud-init itself is not run: its package would take over the machine at the next boot.
 COMMANDS = {
     "type": "array",
     "minItems": 1,
@@ -83,16 +84,6 @@ def test_the_user_data_has_the_form_that_cloud_init_reads(root):
     assert told["runcmd"][0][3] == root
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**told, "runcmd": [{}]}, SCHEMA)
-
-
-def test_cloud_init_itself_finds_nothing_wrong(tmp_path):
-    if shutil.which("cloud-init") is None:
-        pytest.skip("cloud-init is not installed; on a machine of one's own it should not be")
-    (tmp_path / "user-data").write_text(rendered())
-    done = subprocess.run(
-        ["cloud-init", "schema", "--config-file", tmp_path / "user-data"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_scripts_pass_shellcheck(tmp_path):
