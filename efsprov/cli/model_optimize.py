@@ -6,17 +6,16 @@ from typing import Annotated
 import typer
 
 from efsprov.cli.console import out, print_json
-from efsprov.cli.model_options import ModelName, ModelRoot, chosen_model
+from efsprov.cli.model_options import ModelName, ModelRoot, chosen_model, in_words_of_models
 from efsprov.cli.model_push import describe_result, read_meta, report_result
 from efsprov.cli.model_report import report_lines
 from efsprov.cli.options import Arch, Json, OptionalReleaseId, Runtime
 from efsprov.cli.progress import shown_progress
 from efsprov.cli.prune import NoWait
 from efsprov.cli.select import select_channel, select_release
-from efsprov.core.errors import UsageError
-from efsprov.models.manifest import read_model_manifest
-from efsprov.models.optimization import Quantize, To
-from efsprov.models.optimize import Optimization, optimize
+from efsprov.core.errors import EfsprovError, UsageError
+from efsprov.models.optimization import Quantize, To, packages_for
+from efsprov.models.optimize import Optimization, optimize, plan_optimization
 from efsprov.models.publish import Published
 from efsprov.models.release_tools import ReleaseTools
 from efsprov.pipeline.steps import Steps
@@ -123,10 +122,13 @@ def optimize_model(
         activate=activate,
         wait=not no_wait,
     )
-    with chosen_model(root, name, writing=True) as model, shown_progress() as emit:
+    with chosen_model(root, name, writing=True) as model:
         chosen = select_release(model, read_state(model), release or "current")
-        wanted = tools_from or read_model_manifest(model, chosen).model.made_for or None
-        tools = ReleaseTools.of(_select_tools(root, wanted, runtime, arch), timeout=timeout)
+        manifest, plan = plan_optimization(model, chosen, wish)
+    packages = packages_for(manifest.model.format, plan)
+    selected = _select_tools(root, tools_from or manifest.model.made_for, runtime, arch, packages)
+    with in_words_of_models(name), shown_progress() as emit:
+        tools = ReleaseTools.of(selected, timeout=timeout)
         into = model.root.channel(publish_as, kind="model") if publish_as else model
         result = optimize(model, chosen, wish, tools, Steps(emit), into=into)
     if as_json:
@@ -135,10 +137,19 @@ def optimize_model(
         _report(into.name, result)
 
 
-def _select_tools(root: Path, wanted: str | None, runtime: str | None, arch: str | None) -> list[tuple[Channel, str]]:
+def _select_tools(
+    root: Path, wanted: str, runtime: str | None, arch: str | None, packages: tuple[str, ...]
+) -> list[tuple[Channel, str]]:
+    """Return the channels of the names in ``wanted`` ('' for the only one) with their current releases."""
     names = [word.strip() for word in wanted.split(",")] if wanted else [None]
-    channels = [select_channel(root, each, runtime, arch) for each in names]
-    return [(each, select_release(each, read_state(each), "current")) for each in channels]
+    try:
+        channels = [select_channel(root, each, runtime, arch) for each in names]
+        return [(each, select_release(each, read_state(each), "current")) for each in channels]
+    except EfsprovError as error:
+        words = f"--framework {packages[0]}" if len(packages) == 1 else "--channel NAME --requirements FILE"
+        makes = error.hint.replace("--framework tensorflow", words)
+        error.hint = f"It takes channels that hold {' and '.join(packages)}: --channel NAME[,NAME]. {makes}"
+        raise
 
 
 def _read_shape(text: str) -> tuple[int, ...]:

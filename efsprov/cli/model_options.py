@@ -37,6 +37,8 @@ def in_words_of_models(name: str) -> Iterator[None]:
 
 
 def _in_words_of_models(text: str, name: str) -> str:
+    text = text.replace("`efsprov sync --root DIR` makes DIR itself", f"`efsprov model push {name} SOURCE` makes it")
+    text = text.replace("between them: --channel tensorflow.", "between them: resnet50.")
     text = re.sub(r"`efsprov sync[^`]*`", f"`efsprov model push {name} SOURCE`", text)
     text = re.sub(r"\b([Ss])ync again\b", lambda m: "Push again" if m[1] == "S" else "push again", text)
     text = re.sub(r"\b([Rr])un sync again\b", lambda m: f"{m[1]}un push again", text).replace("this sync", "this push")

@@ -1,12 +1,12 @@
 """`efsprov model list` and `show`: the models of a root, and one release of one, whole."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from efsprov.cli.console import out, print_json, print_table, size, table
 from efsprov.cli.listing import describe_release, remarks_of
-from efsprov.cli.model_options import ModelName, ModelRoot, chosen_model
+from efsprov.cli.model_options import ModelName, ModelRoot, chosen_model, in_words_of_models
 from efsprov.cli.model_report import report_lines
 from efsprov.cli.options import Json, OptionalReleaseId
 from efsprov.cli.select import select_release
@@ -17,6 +17,7 @@ from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel, Root
 
 _OptionalName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The model (default: all).")]
+_ORIGIN: Final = {"uri": "source", "etag": "ETag", "version_id": "version", "checked_by": "checked by"}
 
 
 def register(app: typer.Typer) -> None:
@@ -27,9 +28,10 @@ def register(app: typer.Typer) -> None:
 
 def list_models(root: ModelRoot, name: _OptionalName = None, *, as_json: Json = False) -> None:
     """List the models of a root and their releases, the newest first."""
-    opened = Root.open(root)
-    if name is not None:
-        opened.channel(name, kind="model").require()
+    with in_words_of_models(name or "NAME"):
+        opened = Root.open(root)
+        if name is not None:
+            opened.channel(name, kind="model").require()
     chosen = [c for c in opened.channels(kind="model") if name in {None, c.name}]
     if as_json:
         print_json({"root": str(opened.path), "models": [_describe(c) for c in chosen]})
@@ -108,7 +110,7 @@ def _facts(channel: Channel, manifest: ModelManifest) -> list[tuple[str, str]]:
         ("load", str(folder / facts.entry) if facts.entry else str(folder)),
         ("size", f"{size(figures.bytes)} in {figures.files} file{'s' if figures.files > 1 else ''}"),
         ("SHA-256", facts.sha256),
-        *((key.replace("_", " "), text) for key, text in facts.origin.items()),
+        *((_ORIGIN.get(key, key), text) for key, text in facts.origin.items()),
         ("created", f"{manifest.created:%Y-%m-%d %H:%M:%S} UTC on {manifest.builder.host}"),
     ]
     if facts.made_for:

@@ -26,6 +26,15 @@ _SOURCES: Final[dict[To, frozenset[Format]]] = {
 }
 
 
+_PACKAGES: Final[dict[Do, tuple[str, ...]]] = {
+    "prune": ("tensorflow",),
+    "tflite": ("tensorflow",),
+    "onnx": ("tensorflow", "tf2onnx", "onnx"),
+    "quantize-onnx": ("onnxruntime", "onnx"),
+}
+_PACKAGES_FOR_TORCHSCRIPT: Final = ("torch", "onnx")
+
+
 @dataclass(frozen=True)
 class Step:
     """One thing to do in a release. ``text`` says it in the manifest's lineage."""
@@ -60,6 +69,14 @@ def plan_steps(
             hint="Name what is to be done: --to tflite, --to onnx, --quantize, --prune.",
         )
     return tuple(steps)
+
+
+def packages_for(kind: Format, steps: tuple[Step, ...]) -> tuple[str, ...]:
+    """Return the packages that the steps take from a model of format ``kind`` on, each once."""
+    wanted: list[str] = []
+    for step in steps:
+        wanted += _PACKAGES_FOR_TORCHSCRIPT if (kind, step.do) == ("torchscript", "onnx") else _PACKAGES[step.do]
+    return tuple(dict.fromkeys(wanted))
 
 
 def _own_target(kind: Format) -> To:

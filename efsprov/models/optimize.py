@@ -12,7 +12,7 @@ from efsprov.models.formats.detect import inspect_model
 from efsprov.models.formats.inspection import Format, Inspection
 from efsprov.models.formats.onnx import check_onnx
 from efsprov.models.formats.savedmodel import NAMES as SAVEDMODEL_NAMES
-from efsprov.models.manifest import Lineage, ModelFacts, read_model_manifest
+from efsprov.models.manifest import Lineage, ModelFacts, ModelManifest, read_model_manifest
 from efsprov.models.optimization import Quantize, Step, To, plan_steps
 from efsprov.models.policy import require_trust
 from efsprov.models.provision import content_digest
@@ -54,6 +54,19 @@ class Optimization:
     wait: bool = True
 
 
+def plan_optimization(model: Channel, release: str, wish: Optimization) -> tuple[ModelManifest, tuple[Step, ...]]:
+    """Return what ``release`` of ``model`` is and the steps to what ``wish`` wants of it.
+
+    Raises an ``EfsprovError`` for what cannot be done, whatever the tools.
+    """
+    _check_samples(wish)
+    manifest = read_model_manifest(model, release)
+    calibrated = wish.representative is not None
+    plan = plan_steps(manifest.model.format, wish.to, wish.quantize, wish.prune, calibrated=calibrated)
+    check_usable(model, read_state(model), release)
+    return manifest, plan
+
+
 def optimize(
     model: Channel, release: str, wish: Optimization, tools: ReleaseTools, steps: Steps, *, into: Channel
 ) -> Published:
@@ -61,11 +74,8 @@ def optimize(
 
     Raises an ``EfsprovError``; then the root is as it was.
     """
-    _check_samples(wish)
-    manifest = read_model_manifest(model, release)
+    manifest, plan = plan_optimization(model, release, wish)
     facts = manifest.model
-    plan = plan_steps(facts.format, wish.to, wish.quantize, wish.prune, calibrated=wish.representative is not None)
-    check_usable(model, read_state(model), release)
     source = model.release_path(release) / model.payload
     with scratch_folder() as scratch:
         tree = scratch / "tree"

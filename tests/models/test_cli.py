@@ -151,6 +151,30 @@ def test_bad_input_is_one_message_and_changes_nothing(run_json, made, words, err
     assert not (made.parent / "root").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (["--quantize", "dynamic"], "There is no channel in ", "that hold onnxruntime and onnx: --channel NAME[,NAME]"),
+        (["--quantize", "dynamic"], "There is no channel in ", "`efsprov sync --root DIR --channel NAME --requirements FILE` makes one"),
+        (["--quantize", "static"], "needs representative data", "--representative FILE.npy"),
+        (["--to", "tflite"], "A model of the format onnx cannot become tflite", "tflite can be made from: h5, keras"),
+        ([], "The model is onnx already", "--quantize"),
+        (["--quantize", "static", "--representative", "none.npy"], "none.npy is no file", "numpy.save"),
+    ],
+)
+def test_optimisation_that_cannot_be_says_what_it_takes(run, run_json, samples, words, message, hint):
+    """Before it looks for a channel, where none could help."""
+    run_json("push", "net", samples / "matmul.onnx")
+    error = json.loads(run("optimize", "net", *words, "--json")[1])["error"]
+    assert message in error["message"]
+    assert hint in error["hint"]
+
+
+def test_root_that_is_not_there_is_told_in_words_of_models(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("EFSPROV_ROOT", str(tmp_path / "nowhere"))
+    assert "`efsprov model push NAME SOURCE` makes it" in run("list")[2]
+
+
 def test_every_verb_says_what_it_does(run):
     _, out, _ = run("--help")
     verbs = re.findall(r"^│ ([a-z-]+) ", out, re.MULTILINE)

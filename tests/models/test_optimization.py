@@ -4,7 +4,7 @@ import pytest
 
 from efsprov.core.errors import ModelError, UsageError
 from efsprov.models.formats.inspection import FORMATS
-from efsprov.models.optimization import QUANTIZE, TO, plan_steps
+from efsprov.models.optimization import QUANTIZE, TO, packages_for, plan_steps
 
 
 def names(*arguments, calibrated=True):
@@ -71,3 +71,16 @@ def test_every_wish_has_steps_or_a_reason():
             assert {step.quantize for step in steps} <= {None, quantize}
             assert (quantize is None) or quantize in {step.quantize for step in steps}
             assert any(step.do == "prune" for step in steps) is (prune is not None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "packages"),
+    [
+        (("keras", "tflite", "int8", 0.5), ("tensorflow",)),
+        (("savedmodel", "onnx", "static", None), ("tensorflow", "tf2onnx", "onnx", "onnxruntime")),
+        (("torchscript", "onnx", None, None), ("torch", "onnx")),
+        (("onnx", None, "dynamic", None), ("onnxruntime", "onnx")),
+    ],
+)
+def test_packages_that_it_takes(arguments, packages):
+    assert packages_for(arguments[0], plan_steps(*arguments, calibrated=True)) == packages
