@@ -155,7 +155,11 @@ def test_bad_input_is_one_message_and_changes_nothing(run_json, made, words, err
     ("words", "message", "hint"),
     [
         (["--quantize", "dynamic"], "There is no channel in ", "that hold onnxruntime and onnx: --channel NAME[,NAME]"),
-        (["--quantize", "dynamic"], "There is no channel in ", "`efsprov sync --root DIR --channel NAME --requirements FILE` makes one"),
+        (
+            ["--quantize", "dynamic"],
+            "There is no channel in ",
+            "`efsprov sync --root DIR --channel NAME --requirements FILE` makes one",
+        ),
         (["--quantize", "static"], "needs representative data", "--representative FILE.npy"),
         (["--to", "tflite"], "A model of the format onnx cannot become tflite", "tflite can be made from: h5, keras"),
         ([], "The model is onnx already", "--quantize"),
