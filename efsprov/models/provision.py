@@ -11,7 +11,7 @@ from pathlib import Path
 
 from efsprov.core import filelist
 from efsprov.core.channel_name import check_channel_name
-from efsprov.core.errors import FetchError, UsageError
+from efsprov.core.errors import EfsprovError, FetchError, UsageError
 from efsprov.core.filelist import FileEntry
 from efsprov.core.history import State
 from efsprov.models.archives import is_archive, unpack
@@ -61,10 +61,14 @@ def provision(channel: Channel, source: Source, wish: Provision, steps: Steps) -
         with steps.step("check") as step:
             entries = list_tree(files, {})
             sha256 = _check_pin(source, fetched, entries, wish.sha256)
-            if fetched.is_file and is_archive(files / entries[0].path):
+            named = files / entries[0].path if fetched.is_file else files
+            if fetched.is_file and is_archive(named):
                 tree = place / "unpacked"
-                files, entries = _unpack(files / entries[0].path, tree / channel.payload)
-            inspection = inspect_model(files, [entry.path for entry in entries])
+                with _called(source.uri, named):
+                    files, entries = _unpack(named, tree / channel.payload)
+                named = files
+            with _called(source.uri, named):
+                inspection = inspect_model(files, [entry.path for entry in entries])
             trusted = require_trust(channel.name, inspection, wish.trusted)
             step.outcome = f"{inspection.format}, {len(entries)} file{'s' if len(entries) > 1 else ''}"
         if not share:
@@ -116,6 +120,16 @@ def _check_pin(source: Source, fetched: Fetched, entries: tuple[FileEntry, ...],
             hint="Nothing was published. Find out which of the two is right before you change the pin.",
         )
     return found
+
+
+@contextmanager
+def _called(uri: str, path: Path) -> Iterator[None]:
+    """Let errors name what the user named, and not where it was brought to."""
+    try:
+        yield
+    except EfsprovError as error:
+        error.message = error.message.replace(str(path), uri.rstrip("/"))
+        raise
 
 
 def _same_device(place: Path, channel: Channel) -> bool:

@@ -197,6 +197,31 @@ def test_what_is_no_model_is_refused(channel, tmp_path, make, message):
     assert not channel.root.path.exists()
 
 
+def cut(samples, folder):
+    (folder / "net.onnx").write_bytes((samples / "matmul.onnx").read_bytes()[:60])
+    return folder / "net.onnx"
+
+
+@pytest.mark.parametrize(
+    ("make", "called"),
+    [
+        (cut, "{0}/net.onnx is not a sound ONNX model"),
+        (lambda samples, folder: cut(samples, folder).parent, "{0}/net.onnx is not a sound ONNX model"),
+        (lambda samples, folder: write_zip(folder / "m.zip", {"../x": b""}), "{0}/m.zip has a member '../x'"),
+        (
+            lambda samples, folder: write_zip(folder / "m.zip", {"a/net.onnx": cut(samples, folder).read_bytes()}),
+            "{0}/m.zip/a/net.onnx is not a sound ONNX model",
+        ),
+    ],
+)
+def test_what_is_wrong_is_called_as_the_user_calls_it(channel, samples, tmp_path, make, called):
+    folder = tmp_path / "given"
+    folder.mkdir()
+    with pytest.raises(ModelError) as caught:
+        push(channel, make(samples, folder))
+    assert caught.value.message.startswith(called.format(folder))
+
+
 @pytest.mark.parametrize(
     "wish",
     [
