@@ -67,7 +67,7 @@ class SshConnection:
         self._proxy: Proxy | None = None
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
-            with _failures(self.label):
+            with _failures(self.label, lost=f"{self.label} cannot be reached"):
                 if isinstance(self._connection.gateway, str):
                     self._proxy = Proxy(self._connection.gateway)
                     self._connection.gateway = None
@@ -249,8 +249,8 @@ def _authentication(target: SshTarget) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _failures(label: str) -> Iterator[None]:
-    """Turn what paramiko and the system raise into ``ConnectionFailure``."""
+def _failures(label: str, *, lost: str = "") -> Iterator[None]:
+    """Turn what paramiko and the system raise into ``ConnectionFailure``; ``lost`` says what a broken connection means."""
     try:
         yield
     except BadHostKeyException as error:
@@ -279,6 +279,5 @@ def _failures(label: str) -> Iterator[None]:
             "lost", f"{label} cannot be reached: {reasons}.", hint="Is it up, and is its port open?"
         ) from error
     except (SSHException, EOFError, OSError) as error:
-        raise ConnectionFailure(
-            "lost", f"The connection to {label} was lost: {str(error) or type(error).__name__}."
-        ) from error
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ConnectionFailure("lost", f"{lost or f'The connection to {label} was lost'}: {reason}.") from error

@@ -181,9 +181,13 @@ def _merged(kind: type[S], section: S, flags: MachineFlags) -> S:
         return kind.model_validate({**section.model_dump(), **given})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else "The options"
+        what = (
+            f"{first['input']!r} will not do as {first['loc'][0]}"
+            if first["loc"]
+            else "The options do not fit together"
+        )
         raise UsageError(
-            f"{name}: {first['msg']}.",
+            f"{what}: {first['msg']}.",
             hint="`efsprov sync --help` and docs/reference/configuration.md say what it may be.",
         ) from error
 

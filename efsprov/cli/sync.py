@@ -39,12 +39,13 @@ def sync(
 ) -> None:
     """Install a framework into a new release, prove that it imports, and make it current in one atomic step."""
     wish = read_wish(context, wished, activate=not no_activate, wait=not no_wait)
+    chosen = choose_builder(
+        wished.builder, settings_of(wish), context=context, flags=flags, function=builder_function
+    )  # before the resolving, which takes longest
     with shown_progress() as emit:
         plan, request = make_plan(wish, emit=emit)
         refuse_without_consent(plan)
-        result = choose_builder(
-            wished.builder, settings_of(wish), context=context, flags=flags, function=builder_function
-        ).run(request, emit)
+        result = chosen.run(request, emit)
     if as_json:
         print_json({"plan": plan.model_dump(mode="json"), "result": result.model_dump(mode="json")})
     else:

@@ -70,12 +70,13 @@ class Ec2Settings(BaseModel):
 
     def complete(self) -> "CompleteSettings":
         """Return the settings with all that a launch cannot do without; raises ``UsageError`` naming what is missing."""
-        for name, flag in (("file_system", "--file-system"), ("instance_profile", "--instance-profile")):
-            if getattr(self, name) is None:
-                raise UsageError(
-                    f"An EC2 builder needs {flag}.",
-                    hint=f"Give it on the command line, or as {name} under [ec2] in efsprov.toml; docs/how-to/build-on-ec2.md.",
-                )
+        missing = [name for name in ("file_system", "instance_profile") if getattr(self, name) is None]
+        if missing:
+            flags = " and ".join(f"--{name.replace('_', '-')}" for name in missing)
+            raise UsageError(
+                f"An EC2 builder needs {flags}.",
+                hint=f"Or {' and '.join(missing)} under [ec2] in efsprov.toml; see docs/how-to/build-on-ec2.md.",
+            )
         return CompleteSettings.model_validate(self.model_dump())
 
 

@@ -1,0 +1,72 @@
+"""`efsprov iac iam` as it is typed."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from efsprov.cli.main import app
+from efsprov.core.errors import UsageError
+
+HERE = ["--account", "123456789012", "--region", "eu-central-1"]
+EFS = ["--file-system", "fs-12345678", "--access-point", "fsap-12345678"]
+
+
+def iam(*arguments):
+    """What is printed; a refusal is raised."""
+    done = CliRunner(env={"EFSPROV_CONFIG": ""}).invoke(app, ["iac", "iam", *arguments])
+    if done.exception is not None:
+        raise done.exception
+    return done.stdout
+
+
+def test_one_policy_is_printed_as_json():
+    document = json.loads(iam(*HERE, *EFS, "--policy", "builder"))
+    assert document["Statement"][0]["Resource"] == [
+        "arn:aws:elasticfilesystem:eu-central-1:123456789012:file-system/fs-12345678"
+    ]
+
+
+def test_each_goes_to_a_file_of_its_own(tmp_path):
+    for purpose, more in (("ec2", []), ("lambda", ["--builder-function", "build"]), ("attach", ["--function", "ml-*"])):
+        iam("--for", purpose, *HERE, *EFS, *more, "--write", str(tmp_path / "policies"))
+    written = {path.name: json.loads(path.read_text()) for path in (tmp_path / "policies").iterdir()}
+    assert sorted(written) == [
+        "attach-function-policy.json",
+        "attach-orchestrator-policy.json",
+        "ec2-builder-policy.json",
+        "ec2-builder-trust-policy.json",
+        "ec2-orchestrator-policy.json",
+        "lambda-builder-policy.json",
+        "lambda-builder-trust-policy.json",
+        "lambda-orchestrator-policy.json",
+    ]
+    told = json.loads(iam("--for", "attach", *HERE, *EFS, "--function", "ml-*", "--json"))
+    assert json.loads(told["files"]["attach-function-policy.json"]) == written["attach-function-policy.json"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--account", "12"),
+        ("--account", "*"),
+        ("--region", "*"),
+        ("--role", "*"),
+        ("--file-system", "fs-*"),
+        ("--access-point", "arn:aws:elasticfilesystem:eu-central-1:123456789012:access-point/fsap-12345678"),
+        ("--function", "f:*"),
+        ("--builder-function", "*"),
+        ("--bucket", "*"),
+        ("--prefix", "a*"),
+        ("--partition", "aws:*"),
+    ],
+)
+def test_nothing_that_would_widen_a_policy_is_taken(option, value):
+    with pytest.raises(UsageError, match=option):
+        iam(*HERE, *EFS, option, value)
+
+
+def test_a_policy_that_a_purpose_has_not_is_told_with_those_that_it_has():
+    with pytest.raises(UsageError, match="no policy builder for layer") as caught:
+        iam("--for", "layer", *HERE, "--policy", "builder")
+    assert "layer-orchestrator-policy.json" in caught.value.hint
