@@ -17,6 +17,7 @@ from efsprov.core.lock import LockedPackage
 from efsprov.core.record import RecordEntry, parse_record
 from efsprov.pipeline.zip_layout import LayoutError, check_layout, is_regular
 
+LARGE: Final = 64 << 10
 _GIB: Final = 1 << 30
 _METADATA_LIMIT: Final = 64 << 20
 _HINT: Final = "The wheel is damaged or was tampered with: take another version, or ask who made it."
@@ -38,7 +39,8 @@ class Wheel:
     """What an installed wheel must be. ``files`` maps each path that it puts into the site to its hash.
 
     ``scripts`` are those in `bin`, which installers rewrite or generate; ``headers`` go where the installer puts them.
-    ``requires`` are the names of what it depends on without extras, under whatever conditions; ``size`` is unpacked, in bytes.
+    ``requires`` are the names of what it depends on without extras, under whatever conditions; ``size`` is unpacked, in bytes,
+    ``large`` that of each path with more than 64 KiB.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Wheel:
     headers: frozenset[str]
     requires: tuple[str, ...]
     size: int
+    large: Mapping[str, int] = field(default_factory=dict, repr=False)
 
 
 def inspect(path: Path, package: LockedPackage, limits: Limits = Limits()) -> Wheel:
@@ -116,7 +119,9 @@ def _read(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], package
     requires = dict.fromkeys(
         canonicalize_name(match[0]) for text in needs if (match := _NAME.match(text)) and "extra ==" not in text
     )
-    return replace(wheel, requires=tuple(requires), size=sum(m.file_size for m in members.values()))
+    large = {path: m.file_size for path, m in members.items() if m.file_size > LARGE and path in wheel.files}
+    size = sum(m.file_size for m in members.values())
+    return replace(wheel, requires=tuple(requires), size=size, large=large)
 
 
 def _dist_info(members: Mapping[str, object], filename: str) -> str:

@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Iterator, KeysView, Sequence
+from collections.abc import Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from efsprov.core.record import RecordEntry
 from efsprov.core.site_names import judge_site_names
 from efsprov.core.target import Target
 from efsprov.pipeline.archive import Wheel
-from efsprov.pipeline.hashing import HashedFile, hash_files
+from efsprov.pipeline.hashing import HashedFile, Identity, hash_files
 
 _HINT: Final = "Nothing was published. Take another version of it, or ask who made it."
 # What installers write themselves, PEP 376 and PEP 627; the rest of what they add, staging removes.
@@ -47,8 +47,12 @@ class CheckedSite:
     remarks: tuple[str, ...]
 
 
-def check_site(site: Path, wheels: Sequence[Wheel], target: Target) -> CheckedSite:
+def check_site(
+    site: Path, wheels: Sequence[Wheel], target: Target, *, known: Mapping[str, HashedFile] = {}
+) -> CheckedSite:
     """Compare every file under ``site`` with the RECORDs of ``wheels``, all that were installed into it.
+
+    ``known`` are files of it that were hashed just before (see `HashAhead`).
 
     Raises ``WrongContentError`` for a file with another hash; ``BuildError`` for one that is missing, that no wheel
     lists or that is no regular file, for two wheels that disagree on what a file holds, and for names that would take
@@ -61,7 +65,9 @@ def check_site(site: Path, wheels: Sequence[Wheel], target: Target) -> CheckedSi
     if names.refused:
         raise BuildError(f"{names.refused[0]}: it is refused.", hint=_HINT)
     _compare_names(present.keys(), expected, wheels)
-    hashed = hash_files(site, present, {path: entry.algorithm for path, (entry, _) in expected.items()})
+    hashed = {path: file for path, file in known.items() if present.get(path) == file.identity}
+    rest = {path: there.size for path, there in present.items() if path not in hashed}
+    hashed |= hash_files(site, rest, {path: entry.algorithm for path, (entry, _) in expected.items()})
     wrong = {
         path: wheel for path, (entry, wheel) in expected.items() if entry.digest and hashed[path].digest != entry.digest
     }
@@ -116,8 +122,8 @@ def _sizes(hashed: dict[str, HashedFile], owners: dict[str, Wheel]) -> dict[str,
     return sizes
 
 
-def _walk(top: str, folder: str) -> Iterator[tuple[str, int]]:
-    """Give each file's path and size."""
+def _walk(top: str, folder: str) -> Iterator[tuple[str, Identity]]:
+    """Give each file's path, and which file it is."""
     with os.scandir(f"{top}/{folder}" if folder else top) as entries:
         for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
@@ -127,4 +133,4 @@ def _walk(top: str, folder: str) -> Iterator[tuple[str, int]]:
             status = entry.stat(follow_symlinks=False)
             if not stat.S_ISREG(status.st_mode):
                 raise BuildError(f"{path} is neither a file nor a folder: it is refused.", hint=_HINT)
-            yield path, status.st_size
+            yield path, Identity.of(status)

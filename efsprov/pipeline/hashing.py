@@ -18,13 +18,35 @@ _BATCH: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Which file lies under a name: its inode number, size in bytes, and last change of content in ns."""
+
+    inode: int
+    size: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Identity":
+        """Take it from a file's attributes."""
+        return cls(status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@dataclass(frozen=True, slots=True)
 class HashedFile:
-    """A file's digest, in hex, by the algorithm that was asked for, its SHA-256, its size, and whether it is ELF."""
+    """A file's digest, in hex, by the algorithm that was asked for, its SHA-256, and whether it is ELF.
+
+    ``identity`` is what lay under its name when it was opened.
+    """
 
     digest: str
     sha256: str
-    size: int
+    identity: Identity
     is_elf: bool
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return self.identity.size
 
 
 def hash_files(top: Path, sizes: Mapping[str, int], algorithms: Mapping[str, str]) -> dict[str, HashedFile]:
@@ -36,26 +58,27 @@ def hash_files(top: Path, sizes: Mapping[str, int], algorithms: Mapping[str, str
     batches += [small[i : i + _BATCH] for i in range(0, len(small), _BATCH)]
 
     def work(batch: list[str]) -> list[tuple[str, HashedFile]]:
-        return [(path, _hash(f"{top}/{path}", algorithms.get(path, ""))) for path in batch]
+        return [(path, hash_file(f"{top}/{path}", algorithms.get(path, ""))) for path in batch]
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return {path: hashed for batch in pool.map(work, batches) for path, hashed in batch}
 
 
-def _hash(path: str, algorithm: str) -> HashedFile:
+def hash_file(path: str, algorithm: str) -> HashedFile:
+    """Hash one file; raises ``OSError``."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
-        size = os.fstat(fd).st_size
-        if size <= _SMALL:
-            return _digest(os.read(fd, _SMALL), size, algorithm)
+        there = Identity.of(os.fstat(fd))
+        if there.size <= _SMALL:
+            return _digest(os.read(fd, _SMALL), there, algorithm)
         # Mapped at once, which is cheaper than a page fault for every 64 KiB.
         with mmap.mmap(fd, 0, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE, prot=mmap.PROT_READ) as data:
-            return _digest(data, size, algorithm)
+            return _digest(data, there, algorithm)
     finally:
         os.close(fd)
 
 
-def _digest(data: bytes | mmap.mmap, size: int, algorithm: str) -> HashedFile:
+def _digest(data: bytes | mmap.mmap, there: Identity, algorithm: str) -> HashedFile:
     sha256 = hashlib.sha256(data).hexdigest()
     digest = sha256 if algorithm in {"", "sha256"} else hashlib.new(algorithm, data).hexdigest()
-    return HashedFile(digest, sha256, size, data[: len(MAGIC)] == MAGIC)
+    return HashedFile(digest, sha256, there, data[: len(MAGIC)] == MAGIC)

@@ -17,6 +17,7 @@ from efsprov.pipeline.archive import Wheel, inspect
 from efsprov.pipeline.check import CheckedSite, WrongContentError, check_site
 from efsprov.pipeline.fetch import WheelCache, fetch
 from efsprov.pipeline.gate import gate
+from efsprov.pipeline.hash_ahead import HashAhead
 from efsprov.pipeline.install import Installer, WheelFile, forget_unpacked, install
 from efsprov.pipeline.installer_settings import InstallerSection, InstallerSettings, installer_settings
 from efsprov.pipeline.libraries import check_libraries
@@ -72,7 +73,7 @@ def stage(
             )
             step.outcome = "built what comes as sources"
     unpacked = cache_folder() / "uv"
-    with ThreadPoolExecutor(1) as aside, steps.step("stage") as step:
+    with HashAhead(site) as ahead, ThreadPoolExecutor(1) as aside, steps.step("stage") as step:
         # A wheel that is new here is looked into before it is unpacked: it may be a bomb. The others were found sound
         # before, so that looking again can go on beside.
         sound = {package.name for package in packages if cache.is_sound(package.file)}
@@ -80,7 +81,14 @@ def stage(
         for package in lock.packages:
             if package.file.is_wheel:
                 cache.mark_sound(package.file)
-        others = aside.submit(_inspect, [package for package in packages if package.name in sound], files)
+        known = [package for package in packages if package.name in sound]
+
+        def look() -> list[Wheel]:
+            wheels = sorted([*fresh, *_inspect(known, files)], key=lambda wheel: wheel.name)
+            ahead.start(wheels)
+            return wheels
+
+        looked = aside.submit(look)
         put = partial(
             install,
             [WheelFile(package.name, files[package.name], package.file.sha256) for package in packages],
@@ -93,11 +101,11 @@ def stage(
             installer=installer,
         )
         put()
-        wheels = sorted([*fresh, *others.result()], key=lambda wheel: wheel.name)
+        wheels = looked.result()
         step.outcome = f"{len(packages)} packages"
     with steps.step("check") as step:
         try:
-            checked = check_site(site, wheels, target)
+            checked = check_site(site, wheels, target, known=ahead.stop())
         except WrongContentError as error:
             # The site's files, and with them a release's on the same disk, are hard links of the unpacked wheels: who
             # wrote into one of them has changed the wheel for everybody after.
