@@ -12,12 +12,13 @@ PAGE = Path(__file__).parent / "reference" / "cli.md"
 def render() -> str:
     """Return the reference of all commands as Markdown."""
     with tempfile.TemporaryDirectory() as folder:
-        page = Path(folder, "cli.md")
+        page, module = Path(folder, "cli.md"), Path(folder, "command_line.py")
+        module.write_text("from efsprov.cli.main import command_line\n\napp = command_line()\n", "utf-8")
         command = [
             sys.executable,
             "-m",
             "typer",
-            "efsprov.cli.main",
+            module,
             "utils",
             "docs",
             "--name",

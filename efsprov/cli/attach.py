@@ -7,9 +7,9 @@ import typer
 
 from efsprov.aws.layers import newest_layer
 from efsprov.aws.session import Aws, open_session
-from efsprov.cli.channel_source import BuilderFunction, LookedAtRoot, StatedTarget, look_up_channels
+from efsprov.cli.channel_source import LookedAtRoot, StatedTarget, look_up_channels
 from efsprov.cli.console import out, print_json, print_table, table
-from efsprov.cli.options import Json
+from efsprov.cli.options import BuilderFunction, Json
 from efsprov.core.channel_name import check_channel_name
 from efsprov.core.errors import NotFoundError, UsageError
 from efsprov.emit.shim import DISTRIBUTION

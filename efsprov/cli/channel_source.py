@@ -21,15 +21,6 @@ LookedAtRoot = Annotated[
         help="Where the file system is mounted here, to look at the channels.",
     ),
 ]
-BuilderFunction = Annotated[
-    str | None,
-    typer.Option(
-        "--builder-function",
-        envvar="EFSPROV_BUILDER_FUNCTION",
-        metavar="NAME",
-        help="The builder function, which looks at the channels where nothing is mounted here.",
-    ),
-]
 StatedTarget = Annotated[
     str | None,
     typer.Option(

@@ -115,7 +115,9 @@ def load_defaults(named: Path | None, app: typer.Typer) -> dict[str, Any]:
     if named is None and os.environ.get("EFSPROV_CONFIG") == "":
         return {}
     config = load_config(named)
-    common = {key: getattr(config, key) for key in ("root", "channel", "runtime", "arch", "builder", "builder_function")}
+    common = {
+        key: getattr(config, key) for key in ("root", "channel", "runtime", "arch", "builder", "builder_function")
+    }
     given = {key: str(value) for key, value in common.items() if value is not None}
     return _defaults_of(app, given, prune=config.prune.model_dump(exclude_unset=True))
 

@@ -10,9 +10,9 @@ from rich.markup import escape
 from efsprov.aws.session import Aws, open_session
 from efsprov.builders.lambda_calls import look
 from efsprov.builders.lambda_deploy import TAG
-from efsprov.cli.channel_source import BuilderFunction, LookedAtRoot, StatedTarget, builder_root
+from efsprov.cli.channel_source import LookedAtRoot, StatedTarget, builder_root
 from efsprov.cli.console import out, print_json
-from efsprov.cli.options import Json
+from efsprov.cli.options import BuilderFunction, Json
 from efsprov.core.errors import EfsprovError
 from efsprov.functions.channels import ChannelFacts, read_channels, stated_channels
 from efsprov.functions.collect import Question, collect

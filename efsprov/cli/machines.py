@@ -1,19 +1,14 @@
-"""The options about machines to build on, and the builders that they make."""
+"""The options about machines to build on."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import typer
 from pydantic import BaseModel, ValidationError
 
-from efsprov.builders.ec2.builder import Ec2Builder
-from efsprov.builders.ec2.settings import Connect, Ec2Settings
-from efsprov.builders.ssh_builder import Efsprov, SshBuilder, index_environment
-from efsprov.builders.ssh_settings import SshSettings
-from efsprov.cli.config import load_config
+from efsprov.builders.ec2.settings import Connect
 from efsprov.core.errors import UsageError
-from efsprov.pipeline.installer_settings import InstallerSettings
 
 _SSH: Final = "With --builder ssh"
 _EC2: Final = "With --builder ec2"
@@ -154,26 +149,9 @@ class MachineFlags:
     minutes: Minutes = None
 
 
-def ssh_builder(context: typer.Context, flags: MachineFlags, installer: InstallerSettings) -> SshBuilder:
-    """Return the ssh builder that the options and `[ssh]` of the settings file describe; raises ``UsageError``."""
-    settings = _merged(SshSettings, load_config(_file(context)).ssh, flags)
-    return SshBuilder(
-        settings.target,
-        Efsprov(installer, settings.python),
-        environment=index_environment(installer),
-        seconds=settings.minutes * 60,
-    )
-
-
-def ec2_builder(context: typer.Context, flags: MachineFlags, installer: InstallerSettings) -> Ec2Builder:
-    """Return the EC2 builder that the options and `[ec2]` of the settings file describe; raises ``UsageError``."""
-    settings = _merged(Ec2Settings, load_config(_file(context)).ec2, flags)
-    settings.complete()
-    return Ec2Builder(settings, Efsprov(installer), environment=index_environment(installer))
-
-
-def _merged(kind: type[S], section: S, flags: MachineFlags) -> S:
-    """Put the options that were given over the section of the settings file."""
+def merge_flags(section: S, flags: MachineFlags) -> S:
+    """Return the section of the settings file with the options that were given over it; raises ``UsageError``."""
+    kind = type(section)
     given = {
         name: value for name, value in vars(flags).items() if name in kind.model_fields and value not in (None, [])
     }
@@ -190,7 +168,3 @@ def _merged(kind: type[S], section: S, flags: MachineFlags) -> S:
             f"{what}: {first['msg']}.",
             hint="`efsprov sync --help` and docs/reference/configuration.md say what it may be.",
         ) from error
-
-
-def _file(context: typer.Context) -> Any:
-    return context.parent.params.get("config") if context.parent else None

@@ -2,77 +2,67 @@
 
 import signal
 import sys
+from importlib import import_module
 from types import FrameType
+from typing import Final
 
 import typer
-from rich.traceback import install as pretty_tracebacks
 from typer.exceptions import TyperException
 
-from efsprov.cli import (
-    activate,
-    attach,
-    bench,
-    builder_function,
-    diff,
-    doctor,
-    history,
-    iac,
-    init,
-    layer,
-    listing,
-    mark,
-    model,
-    plan,
-    prune,
-    reap,
-    rollback,
-    show,
-    sync,
-    verify,
-)
 from efsprov.cli.config import load_defaults
 from efsprov.cli.console import err, print_error
 from efsprov.cli.options import ConfigFile, Version
 from efsprov.core.errors import CancelledError, EfsprovError, UsageError
 
-app = typer.Typer(
-    name="efsprov",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Full TensorFlow, PyTorch and models for AWS Lambda, from EFS: built, proven, swapped atomically, rolled back.",
-)
-
-_VERBS = (
-    sync,
-    plan,
-    listing,
-    history,
-    show,
-    diff,
-    activate,
-    rollback,
-    verify,
-    bench,
-    prune,
-    mark,
-    init,
-    model,
-    layer,
-    attach,
-    builder_function,
-    iac,
-    reap,
-    doctor,
-)
-for _verb in _VERBS:
-    _verb.register(app)
+# Each verb and the module that registers it. Only what the command line names is imported: all of them, with boto3 and
+# paramiko, take a second, which a rollback should not wait for.
+_VERBS: Final = {
+    "sync": "sync",
+    "plan": "plan",
+    "list": "listing",
+    "history": "history",
+    "show": "show",
+    "diff": "diff",
+    "activate": "activate",
+    "rollback": "rollback",
+    "verify": "verify",
+    "bench": "bench",
+    "prune": "prune",
+    "mark-bad": "mark",
+    "mark-good": "mark",
+    "pin": "mark",
+    "unpin": "mark",
+    "init": "init",
+    "model": "model",
+    "layer": "layer",
+    "attach": "attach",
+    "detach": "attach",
+    "builder": "builder_function",
+    "iac": "iac",
+    "reap": "reap",
+    "doctor": "doctor",
+}
 
 
-@app.callback()
-def _settings(context: typer.Context, config: ConfigFile = None, *, version: Version = False) -> None:
-    del version  # answered while the options are read
-    context.default_map = load_defaults(config, app)
+def command_line(verb: str = "") -> typer.Typer:
+    """Return the command line with ``verb`` alone; with every verb where it names none."""
+    app = typer.Typer(
+        name="efsprov",
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Full TensorFlow, PyTorch and models for AWS Lambda, from EFS: built, proven, swapped atomically, rolled back.",
+    )
+    modules = [_VERBS[verb]] if verb in _VERBS else dict.fromkeys(_VERBS.values())
+    for module in modules:
+        import_module(f"efsprov.cli.{module}").register(app)
+
+    @app.callback()
+    def settings(context: typer.Context, config: ConfigFile = None, *, version: Version = False) -> None:
+        del version  # answered while the options are read
+        context.default_map = load_defaults(config, app)
+
+    return app
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -85,6 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(arguments: list[str], *, as_json: bool) -> int:
     try:
+        app = command_line(next(iter(arguments), ""))
         code = app(arguments, prog_name="efsprov", standalone_mode=False)
     except EfsprovError as error:
         print_error(error, as_json=as_json)
@@ -101,6 +92,8 @@ def _run(arguments: list[str], *, as_json: bool) -> int:
     except typer.Abort:
         code = CancelledError.exit_code
     except Exception:
+        from rich.traceback import install as pretty_tracebacks  # noqa: PLC0415 - costs 70 ms, for a bug alone
+
         pretty_tracebacks(console=err, show_locals=False)
         err.print("[bold red]efsprov:[/] this is a bug of efsprov; the root keeps its last whole release.")
         raise

@@ -56,3 +56,12 @@ ReleaseId = Annotated[
 OptionalReleaseId = Annotated[
     str | None, typer.Argument(metavar="[ID]", help="A release's id, or enough of its end to be the only one.")
 ]
+BuilderFunction = Annotated[
+    str | None,
+    typer.Option(
+        "--builder-function",
+        envvar="EFSPROV_BUILDER_FUNCTION",
+        metavar="NAME",
+        help="The builder function, which looks at the channels where nothing is mounted here.",
+    ),
+]

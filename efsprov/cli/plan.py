@@ -3,9 +3,10 @@
 import typer
 from rich.markup import escape
 
+from efsprov.cli.builder import ec2_builder
 from efsprov.cli.console import out, print_json, print_table, size, table
 from efsprov.cli.diff import print_changes
-from efsprov.cli.machines import MachineFlags, ec2_builder
+from efsprov.cli.machines import MachineFlags
 from efsprov.cli.option_groups import spread_groups
 from efsprov.cli.options import Json
 from efsprov.cli.progress import shown_progress

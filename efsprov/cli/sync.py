@@ -5,11 +5,10 @@ from typing import Annotated
 import typer
 
 from efsprov.cli.builder import choose_builder
-from efsprov.cli.channel_source import BuilderFunction
 from efsprov.cli.console import duration, out, print_json, size
 from efsprov.cli.machines import MachineFlags
 from efsprov.cli.option_groups import spread_groups
-from efsprov.cli.options import Json
+from efsprov.cli.options import BuilderFunction, Json
 from efsprov.cli.progress import shown_progress
 from efsprov.cli.wish import WishOptions, read_wish
 from efsprov.core.build import BuildResult

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from efsprov.cli.main import app
+from efsprov.cli.main import command_line
 from efsprov.core.errors import UsageError
 
 HERE = ["--account", "123456789012", "--region", "eu-central-1"]
@@ -14,7 +14,7 @@ EFS = ["--file-system", "fs-12345678", "--access-point", "fsap-12345678"]
 
 def iam(*arguments):
     """What is printed; a refusal is raised."""
-    done = CliRunner(env={"EFSPROV_CONFIG": ""}).invoke(app, ["iac", "iam", *arguments])
+    done = CliRunner(env={"EFSPROV_CONFIG": ""}).invoke(command_line(), ["iac", "iam", *arguments])
     if done.exception is not None:
         raise done.exception
     return done.stdout
