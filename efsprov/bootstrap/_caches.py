@@ -6,7 +6,6 @@ leads. `linecache` reads whole sources for a line or two: TensorFlow quotes a li
 operation. Where the builder saw that, the text is in the pack (CPython 3.9 to 3.14).
 """
 
-import os
 import sys
 
 from efsprov.bootstrap._index import Index
@@ -61,15 +60,13 @@ class Caches:
 
     def _enter(self, cache: "dict[str, Any]", path: str) -> None:
         where, size = self._lines[path[self._prefix :]]
-        try:
-            status = os.stat(path)
-        except OSError:
-            return
-        text = self._index.read(*where) if status.st_size == size else None
+        text = self._index.read(*where)
         if text is not None and len(cache.get(path, ())) < 2:  # absent, or only a promise to look for it
             lines = str(text, "utf-8").split("\n")
             last = lines.pop()  # what the builder saw ends with a line end
-            cache[path] = (size, status.st_mtime, [line + "\n" for line in lines] + [last] * bool(last), path)
+            # Without a time of change, as of what a loader gave: `linecache.checkcache` would ask for each file's again and
+            # again, more than two thousand times while TensorFlow is imported, and a release never changes.
+            cache[path] = (size, None, [line + "\n" for line in lines] + [last] * bool(last), path)
 
 
 def _namespace(module: str) -> "dict[str, Any]":

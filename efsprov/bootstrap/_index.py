@@ -48,9 +48,6 @@ FIGURES = (
 # object lies in the pack: offset, size, checksum. UNKNOWN ones are for the standard finder to find.
 PACKED, SOURCE, EXTENSION, BYTECODE, NAMESPACE, UNKNOWN = range(6)
 
-# Kinds of steps of the read-ahead: bytes of a file that will be used, a name that will be looked up.
-READ, LOOK_UP = range(2)
-
 
 class UnusableError(Exception):
     """The index cannot be used by this interpreter, or at all; the message is a reason in plain words."""

@@ -1,7 +1,6 @@
 """Brings what an import will use into the page cache before it is used, in few large reads.
 
-The plan was recorded by the builder: steps in the order of use, each a piece of a file or a name that will be looked
-up. A few threads carry it out ahead of the importing thread; they share one small buffer that nobody looks at, and end
+The plan was recorded by the builder: pieces of files in the order of use. A few threads carry it out ahead of the importing thread; they share one small buffer that nobody looks at, and end
 when there is nothing left to do within the horizon. What the importing thread is about to use itself is not waited
 for: it is asked of the kernel, which answers at once and reads in the background.
 
@@ -12,7 +11,7 @@ whole of a `dlopen`, which may relocate hundreds of megabytes, and nothing could
 import _thread
 import os
 
-from efsprov.bootstrap._index import READ, Index
+from efsprov.bootstrap._index import Index
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,8 +28,8 @@ _OPEN, _BEGUN, _DONE = range(3)
 class ReadAhead:
     """The plan of one release and how far it has been carried out.
 
-    INDEX's ``files`` are names relative to the site, the first stands for the pack; ``steps`` are (kind, number of a
-    file, offset, length); ``positions`` tell the steps that each module's file needs; ``spans`` up to which step
+    INDEX's ``files`` are names relative to the site, the first stands for the pack; ``steps`` are (number of a file,
+    offset, length); ``positions`` tell the steps that each module's file needs; ``spans`` up to which step
     everything follows from importing one of the modules that the release was made for.
     """
 
@@ -62,7 +61,7 @@ class ReadAhead:
             if self._states[number] != _DONE:  # if a thread has begun it, it may be waiting for the interpreter's lock
                 self._ask(number)
             if library:
-                self._used.add(self._steps[number][1])
+                self._used.add(self._steps[number][0])
         near = min(needed[-1] + 1 + AHEAD, len(self._steps)) if needed else 0
         horizon = max(self._spans.get(name, 0), near)
         if horizon > self._horizon:
@@ -71,9 +70,7 @@ class ReadAhead:
 
     def _ask(self, number: int) -> None:
         """Have the kernel read step NUMBER, without waiting for it."""
-        kind, file, offset, length = self._steps[number]
-        if kind != READ:
-            return
+        file, offset, length = self._steps[number]
         self._states[number] = _DONE
         opened = self._open(file)
         if opened is not None:
@@ -125,7 +122,10 @@ class ReadAhead:
             group = self._choose()
             if not group:
                 return
-            self._carry_out(group)
+            try:
+                self._read(list(group))
+            except OSError:  # whoever needs it will say so
+                continue
             for number in group:
                 self._states[number] = _DONE
 
@@ -136,8 +136,8 @@ class ReadAhead:
         with self._choosing:
             while self._next < self._horizon and size < GROUP and len(group) < PIECES:
                 number = self._next
-                kind, file, _, length = self._steps[number]
-                if group and (kind, file) != self._steps[group[0]][:2]:
+                file, _, length = self._steps[number]
+                if group and file != self._steps[group[0]][0]:
                     break
                 self._next += 1
                 if self._states[number] == _OPEN:
@@ -148,27 +148,17 @@ class ReadAhead:
                 self._leave()
         return group
 
-    def _carry_out(self, group: "list[int]") -> None:
-        kind, file, _, _ = self._steps[group[0]]
-        try:
-            if kind == READ:
-                self._read(file, list(group))
-            else:
-                os.stat(self._site + self._files[file])
-        except OSError:  # whoever needs it will say so
-            return
-
-    def _read(self, file: int, group: "list[int]") -> None:
+    def _read(self, group: "list[int]") -> None:
         """Read the steps of GROUP: all but the last ones in the background, those, if they are one run, at once."""
+        file, start, left = self._steps[group.pop()]
         opened = self._open(file)
         if opened is None:
             return
-        _, _, start, left = self._steps[group.pop()]
-        while group and sum(self._steps[group[-1]][2:]) == start:
-            _, _, start, length = self._steps[group.pop()]
+        while group and sum(self._steps[group[-1]][1:]) == start:
+            _, start, length = self._steps[group.pop()]
             left += length
         for number in group:
-            _, _, offset, length = self._steps[number]
+            _, offset, length = self._steps[number]
             os.posix_fadvise(opened, offset, length, os.POSIX_FADV_WILLNEED)
         # Waiting for the last run keeps what is under way within bounds.
         while left > 0:

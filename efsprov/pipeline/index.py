@@ -47,10 +47,7 @@ class ImportFigures:
 
 @dataclass(frozen=True)
 class IndexReport(ImportFigures):
-    """What was written. ``sha256`` has the digest, in hex, of each file that was written or read as a whole.
-
-    Its keys are paths from the release's folder.
-    """
+    """What was written: sizes, and SHA-256 in hex by the name of the file."""
 
     index_bytes: int
     pack_bytes: int

@@ -113,13 +113,13 @@ def pages(*runs):
 
 def test_what_the_first_module_spans_is_read_and_nothing_else(readahead, plan):
     steps = [
-        (0, 0, 0, MIB),
-        *((0, 1, number * MIB, MIB) for number in range(10)),
-        (0, 2, 4 * PAGE, 2 * PAGE),
-        (0, 2, 64 * PAGE, PAGE),
-        (0, 0, MIB, 5 * PAGE),
-        *((0, 2, (100 + number) * PAGE, PAGE) for number in range(readahead.AHEAD)),
-        (0, 0, 8 * MIB, MIB),
+        (0, 0, MIB),
+        *((1, number * MIB, MIB) for number in range(10)),
+        (2, 4 * PAGE, 2 * PAGE),
+        (2, 64 * PAGE, PAGE),
+        (0, MIB, 5 * PAGE),
+        *((2, (100 + number) * PAGE, PAGE) for number in range(readahead.AHEAD)),
+        (0, 8 * MIB, MIB),
     ]
     ahead = plan(steps, {"top.py": (0,), "a.so": tuple(range(1, 11)), "b.so": (11, 12)}, {"top.py": 17})
     ahead.about_to_use(f"{plan.site}/top.py", library=False)
@@ -128,14 +128,14 @@ def test_what_the_first_module_spans_is_read_and_nothing_else(readahead, plan):
 
 
 def test_a_library_is_asked_for_before_it_is_loaded_even_where_no_thread_may_start(readahead, plan, monkeypatch):
-    ahead = plan([(0, 1, 0, 3 * PAGE), (0, 1, 10 * PAGE, PAGE)], {"a.so": (0, 1)})
+    ahead = plan([(1, 0, 3 * PAGE), (1, 10 * PAGE, PAGE)], {"a.so": (0, 1)})
     ahead._start = lambda: None
     ahead.about_to_use(f"{plan.site}/a.so", library=True)
     settle(ahead, plan.paths, [set(), pages((0, 3 * PAGE), (10 * PAGE, PAGE)), set()])
 
 
 def test_an_import_that_was_not_recorded_as_a_whole_reads_a_little_ahead(readahead, plan):
-    steps = [(0, 1 + number // 100, number % 100 * 16 * PAGE, PAGE) for number in range(200)]
+    steps = [(1 + number // 100, number % 100 * 16 * PAGE, PAGE) for number in range(200)]
     ahead = plan(steps, {"some.py": (3,)})
     ahead.about_to_use(f"{plan.site}/some.py", library=False)
     wanted = [(number * 16 * PAGE, PAGE) for number in range(3 + 1 + readahead.AHEAD)]
@@ -143,7 +143,7 @@ def test_an_import_that_was_not_recorded_as_a_whole_reads_a_little_ahead(readahe
 
 
 def test_files_that_are_not_there_are_somebody_elses_trouble(readahead, plan):
-    ahead = plan([(0, 3, 0, PAGE), (1, 3, 0, 0), (0, 1, 0, PAGE)], {"top.py": (), "missing.so": (0,)}, {"top.py": 3})
+    ahead = plan([(3, 0, PAGE), (1, 0, PAGE)], {"top.py": (), "missing.so": (0,)}, {"top.py": 2})
     ahead.about_to_use(f"{plan.site}/top.py", library=False)
     ahead.about_to_use(f"{plan.site}/missing.so", library=True)
     ahead.about_to_use(f"{plan.site}/unheard.of.py", library=False)
@@ -151,7 +151,7 @@ def test_files_that_are_not_there_are_somebody_elses_trouble(readahead, plan):
 
 
 def test_libraries_are_closed_when_the_next_one_is_loaded(readahead, plan):
-    ahead = plan([(0, 1, 0, PAGE), (0, 2, 0, PAGE)], {"a.so": (0,), "b.so": (1,), "c.so": ()})
+    ahead = plan([(1, 0, PAGE), (2, 0, PAGE)], {"a.so": (0,), "b.so": (1,), "c.so": ()})
     before = count("fd")
     for name in "a.so", "b.so":
         ahead.about_to_use(f"{plan.site}/{name}", library=True)
@@ -161,7 +161,7 @@ def test_libraries_are_closed_when_the_next_one_is_loaded(readahead, plan):
 
 
 def test_a_fork_waits_for_the_threads_and_its_child_can_go_on(readahead, plan):
-    steps = [(0, 1, number * MIB, MIB) for number in range(12)] + [(0, 2, 0, PAGE)]
+    steps = [(1, number * MIB, MIB) for number in range(12)] + [(2, 0, PAGE)]
     ahead = plan(steps, {"top.py": (0,), "b.so": (12,)}, {"top.py": 13})
     ahead.about_to_use(f"{plan.site}/top.py", library=False)
     child = os.fork()

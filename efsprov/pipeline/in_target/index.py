@@ -21,7 +21,8 @@ import tokenize
 from concurrent.futures import ThreadPoolExecutor
 from importlib import machinery
 
-BATCH, TURN = 512, 64  # sources that are read ahead, and those that one thread takes at a time
+TURN, TURNS = 64, 8  # sources that a thread reads at a time, and how often that is done ahead of writing
+HASHED_AT_ONCE = 4 << 20
 UNCHECKED_HASH = (0b01).to_bytes(4, "little")  # PEP 552
 TEXTS = (
     "METADATA",
@@ -61,53 +62,67 @@ finding = beside("folders.py")
 
 
 class Pack:
-    """The pack as it is written: pieces one after the other. ``sha256`` is of all that was written."""
+    """The pack as it is written: pieces one after the other, hashed by a thread beside."""
 
     def __init__(self, path: str) -> None:
         self._file = open(path, "wb")  # noqa: SIM115 - closed by whoever made it
-        self.size = 0
-        self.sha256 = hashlib.sha256()
+        self._sha256 = hashlib.sha256()
+        self._hashing = ThreadPoolExecutor(1)
+        self._unhashed: "list[bytes | memoryview]" = []
+        self._waiting = self.size = 0
         self.add(reader.MAGIC + b"pack" + importlib.util.MAGIC_NUMBER)
 
     def add(self, data: "bytes | memoryview") -> "Where":
         """Append DATA; returns where it lies: (offset, size, checksum)."""
         where = (self.size, len(data), reader.checksum(data))
         self._file.write(data)
-        self.sha256.update(data)
+        self._unhashed.append(data)
         self.size += len(data)
+        self._waiting += len(data)
+        if self._waiting > HASHED_AT_ONCE:
+            self._hash()
         return where
 
-    def close(self) -> None:
-        """Write the rest."""
+    def _hash(self) -> None:
+        pieces, self._unhashed, self._waiting = self._unhashed, [], 0
+        self._hashing.submit(self._update, pieces)
+
+    def _update(self, pieces: "list[bytes | memoryview]") -> None:
+        for data in pieces:
+            self._sha256.update(data)
+
+    def close(self) -> str:
+        """Write the rest; returns the SHA-256 of all, in hex."""
+        self._hash()
         self._file.close()
+        self._hashing.shutdown()
+        return self._sha256.hexdigest()
 
 
-def compiled(site: str, source: str) -> "tuple[str, str, memoryview | None] | None":
-    """(name, SHA-256, code object) of the bytecode that the compile step left of SOURCE; None where there is none.
-
-    There is no code object in bytecode that something could void.
-    """
-    name = importlib.util.cache_from_source(source, optimization="")
+def bytecode(source: str) -> "memoryview | None":
+    """The code object of SOURCE as the compile step left it; None where there is none, or one that could be void."""
     try:
-        with open(os.path.join(site, name), "rb", buffering=0) as file:
+        with open(importlib.util.cache_from_source(source, optimization=""), "rb", buffering=0) as file:
             data = file.readall()
     except OSError:
         return None
-    usable = data[:8] == importlib.util.MAGIC_NUMBER + UNCHECKED_HASH
-    return name, hashlib.sha256(data).hexdigest(), memoryview(data)[16:] if usable else None
+    return memoryview(data)[16:] if data[:8] == importlib.util.MAGIC_NUMBER + UNCHECKED_HASH else None
 
 
-def all_compiled(site: str, sources: "list[str]") -> "Iterator[tuple[str, Any]]":
-    """Each of SOURCES with its bytecode, read and hashed ahead on all processors, a batch in memory at a time."""
+def all_bytecode(site: str, sources: "list[str]") -> "Iterator[tuple[str, memoryview | None]]":
+    """Each of SOURCES with its code object, read ahead on all processors, a few hundred in memory at a time."""
+
+    def read(names: "list[str]") -> "list[tuple[str, memoryview | None]]":
+        return [(name, bytecode(os.path.join(site, name))) for name in names]
+
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        batches = [sources[first : first + BATCH] for first in range(0, len(sources), BATCH)]
-        ahead: "list[list[Future[Any]]]" = []
-        for batch in [*batches, [], []]:
-            parts = [batch[first : first + TURN] for first in range(0, len(batch), TURN)]
-            ahead.append([pool.submit(lambda part: [(n, compiled(site, n)) for n in part], part) for part in parts])
-            if len(ahead) > 1:
-                for done in ahead.pop(0):
-                    yield from done.result()
+        ahead: "list[Future[list[tuple[str, memoryview | None]]]]" = []
+        for first in range(0, len(sources), TURN):
+            ahead.append(pool.submit(read, sources[first : first + TURN]))
+            if len(ahead) > TURNS:
+                yield from ahead.pop(0).result()
+        for done in ahead:
+            yield from done.result()
 
 
 def text_of(source: str) -> "bytes | None":
@@ -180,13 +195,8 @@ def main(site: str, folder: str, machine: str) -> "dict[str, Any]":
     quoted = set(request["quoted"])
     lines: "dict[str, tuple[Where, int]]" = {}
     packed: "dict[str, Where]" = {}
-    hashes: "dict[str, str]" = {}
     sources = dict.fromkeys([*hot, *sorted(name for name, kind in files.items() if kind == reader.SOURCE)])
-    for name, found in all_compiled(site, list(sources)):
-        if found is None:
-            continue
-        cached, sha256, code = found
-        hashes[f"site/{cached}"] = sha256
+    for name, code in all_bytecode(site, list(sources)):
         if code is None:
             continue
         packed[name] = pack.add(code)
@@ -194,7 +204,7 @@ def main(site: str, folder: str, machine: str) -> "dict[str, Any]":
         if text is not None:
             lines[name] = (pack.add(text), os.path.getsize(os.path.join(site, name)))
     infos = distributions(site, pack)
-    pack.close()
+    pack_sha256 = pack.close()
 
     def in_pack(name: str) -> "tuple[int, int]":
         offset, size, _ = packed[name]
@@ -206,10 +216,7 @@ def main(site: str, folder: str, machine: str) -> "dict[str, Any]":
         {name: [(at, length) for at, length in runs] for name, runs in request["libraries"].items()},
         packed={name: in_pack(name) for name in hot if name in packed},
         modules=frozenset(name for name in request["order"] if name in files) - frozenset(request["loaded"]),
-        quoted=lines,
     )
-    if (planner.READ, planner.LOOK_UP) != (reader.READ, reader.LOOK_UP):
-        raise AssertionError("plan.py and _index.py do not agree")
 
     marshalled = {}
     for name, table in tables.items():
@@ -224,8 +231,8 @@ def main(site: str, folder: str, machine: str) -> "dict[str, Any]":
         "hot_modules": sum(1 for name in hot if name in packed),
         "hot_bytes": sum(packed[name][1] for name in hot if name in packed),
         "library_bytes": sum(length for runs in request["libraries"].values() for _, length in runs),
-        "planned_reads": sum(1 for step in plan.steps if step[0] == reader.READ),
-        "planned_bytes": sum(step[3] for step in plan.steps),
+        "planned_reads": len(plan.steps),
+        "planned_bytes": sum(length for _, _, length in plan.steps),
         "peak_bytes": request["peak_bytes"],
         "microseconds": request["microseconds"],
         "cpu_microseconds": request["cpu_microseconds"],
@@ -235,8 +242,8 @@ def main(site: str, folder: str, machine: str) -> "dict[str, Any]":
     data = reader.header(body, pack.size, figures) + body
     with open(os.path.join(folder, reader.INDEX_NAME), "wb") as out:
         out.write(data)
-    hashes |= {reader.INDEX_NAME: hashlib.sha256(data).hexdigest(), reader.PACK_NAME: pack.sha256.hexdigest()}
-    return {**figures, "index_bytes": len(data), "pack_bytes": pack.size, "sha256": hashes}
+    sha256 = {reader.INDEX_NAME: hashlib.sha256(data).hexdigest(), reader.PACK_NAME: pack_sha256}
+    return {**figures, "index_bytes": len(data), "pack_bytes": pack.size, "sha256": sha256}
 
 
 if __name__ == "__main__":

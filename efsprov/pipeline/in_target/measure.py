@@ -58,10 +58,9 @@ if __name__ == "__main__":
     report = os.dup(1)
     os.dup2(2, 1)
     told = main(sys.argv[1], sys.argv[2], sys.argv[3:])
-    import json
-
-    with open(report, "w", encoding="utf-8") as out:
-        json.dump(told, out)
+    # By hand: importing json would be the first import that reaches the release, where only the shim is measured.
+    text = ", ".join(f'"{name}": {str(value).lower()}' for name, value in told.items())
+    os.write(report, f"{{{text}}}".encode("ascii"))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # what packages do on the way out is not part of an import

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
 
     Run = tuple[int, int]
 
-READ, LOOK_UP = range(2)  # as in efsprov/bootstrap/_index.py; index.py compares
 PIECE = 1 << 20  # what one NFS READ brings where the file system is mounted as AWS says (rsize=1048576)
 # Gaps between touched pages that are read along, in bytes of what was touched: each one saves a request.
 WASTE = 0.04
@@ -52,21 +51,17 @@ def pieces(offset: int, length: int) -> "Iterable[Run]":
 class Plan:
     """Steps in the order of use.
 
-    ``files`` are names relative to the site, the first of them stands for the pack; ``steps`` are (kind, file number,
-    offset, length); ``positions`` says for each module's file which steps it needs; ``spans`` how far the steps go
+    ``files`` are names relative to the site, the first of them stands for the pack; ``steps`` are (file number, offset,
+    length); ``positions`` says for each module's file which steps it needs; ``spans`` how far the steps go
     that follow from importing the first module of what the user named.
     """
 
     def __init__(self) -> None:
         self.files = [""]
-        self.steps: "list[tuple[int, int, int, int]]" = []
+        self.steps: "list[tuple[int, int, int]]" = []
         self.positions: "dict[str, tuple[int, ...]]" = {}
         self.spans: "dict[str, int]" = {}
         self._of_piece: "dict[int, int]" = {}
-
-    def look_up(self, name: str) -> None:
-        """Add the step that asks for NAME, which the line cache will ask for."""
-        self.steps.append((LOOK_UP, self._number(name), 0, 0))
 
     def read_pack(self, offset: int, length: int) -> "list[int]":
         """Numbers of the steps that bring a run of the pack; those that are not there yet are added."""
@@ -74,21 +69,21 @@ class Plan:
         for piece in range(offset // PIECE, (offset + length - 1) // PIECE + 1):
             if piece not in self._of_piece:
                 self._of_piece[piece] = len(self.steps)
-                self.steps.append((READ, 0, piece * PIECE, PIECE))
+                self.steps.append((0, piece * PIECE, PIECE))
             needed.append(self._of_piece[piece])
         return needed
 
     def read_library(self, name: str, runs: "Iterable[Run]") -> "list[int]":
         """Numbers of the steps, added, that bring RUNS of library NAME."""
         first = len(self.steps)
-        self.steps += [(READ, self._number(name), *piece) for run in runs for piece in pieces(*run)]
+        self.steps += [(self._number(name), *piece) for run in runs for piece in pieces(*run)]
         return list(range(first, len(self.steps)))
 
     def end_pack_at(self, end: int) -> None:
         """Cut the last piece of the pack where what the import uses of it ends."""
         piece, rest = divmod(end, PIECE)
         if rest:
-            self.steps[self._of_piece[piece]] = (READ, 0, piece * PIECE, rest)
+            self.steps[self._of_piece[piece]] = (0, piece * PIECE, rest)
 
     def _number(self, name: str) -> int:
         if name not in self.files:
@@ -103,21 +98,18 @@ def make_plan(
     *,
     packed: "Mapping[str, Run]",
     modules: "Container[str]",
-    quoted: "Container[str]",
 ) -> Plan:
     """The plan for importing what was recorded.
 
     ORDER has sources and libraries in the order of first use, STARTS where in it each import began, LIBRARIES the
     touched runs. PACKED says where in the pack lies what each source needs, MODULES which of ORDER were imported (the
-    others are libraries that those need), QUOTED of which the line cache will ask.
+    others are libraries that those need).
     """
     plan = Plan()
     runs = close_gaps(libraries)
     pending: "list[int]" = []
     ends = [0]
     for name in order:
-        if name in quoted:
-            plan.look_up(name)
         needed = plan.read_pack(*packed[name]) if name in packed else plan.read_library(name, runs.get(name, ()))
         if name in modules:
             plan.positions[name] = (*pending, *needed)
