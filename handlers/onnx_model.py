@@ -47,7 +47,9 @@ class BadInputError(ValueError):
 
 def load() -> Any:
     """The session for the folder's model."""
-    path = min(FOLDER.rglob("*.onnx"), key=lambda path: len(path.parts))
+    path = min(FOLDER.rglob("*.onnx"), key=lambda path: len(path.parts), default=None)
+    if path is None:
+        raise FileNotFoundError(f"Release {RELEASE} of model {MODEL} holds no .onnx file.")
     return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 

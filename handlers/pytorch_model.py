@@ -43,6 +43,8 @@ def load() -> Any:
     weights = sorted(FOLDER.rglob("*.safetensors"))
     if not weights:
         scripts = sorted([*FOLDER.rglob("*.pt"), *FOLDER.rglob("*.pth")])
+        if not scripts:
+            raise FileNotFoundError(f"Release {RELEASE} of model {MODEL} holds no .safetensors, .pt or .pth file.")
         return torch.jit.load(str(scripts[0]), map_location="cpu").eval()
     from safetensors.torch import load_file  # noqa: PLC0415 (only this format needs the package)
 

@@ -37,7 +37,9 @@ class BadInputError(ValueError):
 
 def load() -> tuple[Any, Any]:
     """The SavedModel, which has to be kept alive, and its signature."""
-    graph = min(FOLDER.rglob("saved_model.pb"), key=lambda path: len(path.parts))
+    graph = min(FOLDER.rglob("saved_model.pb"), key=lambda path: len(path.parts), default=None)
+    if graph is None:
+        raise FileNotFoundError(f"Release {RELEASE} of model {MODEL} holds no saved_model.pb.")
     loaded = tf.saved_model.load(str(graph.parent))
     return loaded, loaded.signatures[os.environ.get("SIGNATURE", "serving_default")]
 

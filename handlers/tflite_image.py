@@ -55,7 +55,10 @@ class BadInputError(ValueError):
 
 def load() -> Any:
     """The interpreter with its tensors allocated."""
-    interpreter = Interpreter(model_path=str(min(FOLDER.rglob("*.tflite"))), num_threads=THREADS)
+    path = min(FOLDER.rglob("*.tflite"), default=None)
+    if path is None:
+        raise FileNotFoundError(f"Release {RELEASE} of model {MODEL} holds no .tflite file.")
+    interpreter = Interpreter(model_path=str(path), num_threads=THREADS)
     interpreter.allocate_tensors()
     return interpreter
 

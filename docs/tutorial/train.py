@@ -1,7 +1,7 @@
 """Trains a small Keras network that tells circles, crosses and squares apart. usage: python docs/tutorial/train.py FOLDER
 
-Writes to FOLDER: net.keras, typical.npy (pictures to calibrate with), circle.png, and event.json, what API Gateway sends when
-somebody posts that picture.
+Writes to FOLDER: model/ with net.keras and labels.txt, typical.npy (pictures to calibrate with), others.npy (pictures that it
+has not seen), circle.png, and event.json, what API Gateway sends when somebody posts that picture.
 """
 
 import base64
@@ -33,7 +33,7 @@ def draw(generator: np.random.Generator, shape: int) -> np.ndarray:
 def main() -> None:
     """Draw, train, save."""
     folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model").mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(1)
     tf.keras.utils.set_random_seed(1)
     labels = generator.integers(0, len(NAMES), 2000)
@@ -53,8 +53,12 @@ def main() -> None:
     network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     network.fit(pictures[200:], labels[200:], epochs=3, verbose=0)
     print(f"accuracy {network.evaluate(pictures[:200], labels[:200], verbose=0)[1]:.2f}")
-    network.save(folder / "net.keras")
-    np.save(folder / "typical.npy", pictures[:200])
+    trained = tf.keras.models.clone_model(network)  # without the optimizer's state, which is twice the weights
+    trained.set_weights(network.get_weights())
+    trained.save(folder / "model" / "net.keras")
+    (folder / "model" / "labels.txt").write_text("\n".join(NAMES) + "\n")
+    np.save(folder / "typical.npy", pictures[200:400])
+    np.save(folder / "others.npy", pictures[:200])
     png = tf.io.encode_png(tf.cast(draw(generator, 0) * 255, tf.uint8)).numpy()
     (folder / "circle.png").write_bytes(png)
     event = {"body": base64.b64encode(png).decode(), "isBase64Encoded": True}

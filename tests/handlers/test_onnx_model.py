@@ -77,3 +77,12 @@ def test_output_that_is_no_number_leaks_nothing(served):
         "error": {"code": "internal", "message": f"The model could not answer. Request {answer.request_id}."}
     }
     assert "ValueError" in answer.logs
+
+
+def test_model_of_another_format_is_told_when_the_function_starts(deploy, onnx_root, tmp_path):
+    release = push(tmp_path / "root", "other", SAMPLES / "dense.tflite")
+    function = deploy(["onnx_model"], tmp_path / "root", [onnx_root], variables={"EFSPROV_MODEL": "other"})
+    with LambdaEnvironment(function) as environment:
+        answer = environment.invoke(http({"inputs": [[1, 2]]}))
+    assert answer.error is not None
+    assert f"Release {release} of model other holds no .onnx file" in answer.error.message

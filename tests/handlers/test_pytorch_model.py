@@ -86,3 +86,12 @@ def test_what_the_model_refuses_is_told_without_its_insides(script):
     answer = script[0].invoke(http({"inputs": [[1, 2, 3]]}))
     assert read(answer.payload)[1]["error"]["message"] == "The model does not take torch.float32 of shape [1, 3]."
     assert "mat1 and mat2" in answer.logs
+
+
+def test_model_of_another_format_is_told_when_the_function_starts(deploy, torch_root, tmp_path):
+    release = push(tmp_path / "root", "other", SAMPLES / "matmul.onnx")
+    function = deploy(["pytorch_model"], tmp_path / "root", [torch_root], variables={"EFSPROV_MODEL": "other"})
+    with LambdaEnvironment(function) as environment:
+        answer = environment.invoke(http({"inputs": [[1, 2]]}))
+    assert answer.error is not None
+    assert f"Release {release} of model other holds no .safetensors, .pt or .pth file" in answer.error.message

@@ -61,3 +61,14 @@ def test_shape_that_does_not_fit_is_told_with_the_one_that_does(served):
 def test_model_is_loaded_once_an_environment(served):
     served[0].invoke(http({"inputs": [[1, 2]]}))
     assert served[0].invoke(http({"inputs": [[1, 2]]})).init_duration is None
+
+
+def test_model_of_another_format_is_told_when_the_function_starts(deploy, tensorflow_root, tmp_path):
+    release = push(tmp_path / "root", "other", SAMPLES / "matmul.onnx")
+    function = deploy(
+        ["tensorflow_savedmodel"], tmp_path / "root", [tensorflow_root], variables={"EFSPROV_MODEL": "other"}
+    )
+    with LambdaEnvironment(function) as environment:
+        answer = environment.invoke(http({"inputs": [[1, 2]]}))
+    assert answer.error is not None
+    assert f"Release {release} of model other holds no saved_model.pb" in answer.error.message

@@ -83,3 +83,12 @@ def test_bad_input_is_answered_with_what_is_wrong(served, event, status, code):
     told, body = ask(served, event)
     assert (told, body["error"]["code"]) == (status, code)
     assert io.StringIO(body["error"]["message"]).read().endswith(".")
+
+
+def test_model_of_another_format_is_told_when_the_function_starts(deploy, tflite_root, tmp_path):
+    release = push(tmp_path / "root", "other", SAMPLES / "matmul.onnx")
+    function = deploy(["tflite_image"], tmp_path / "root", [tflite_root], variables={"EFSPROV_MODEL": "other"})
+    with LambdaEnvironment(function) as environment:
+        answer = environment.invoke(http({"inputs": [[1, 2]]}))
+    assert answer.error is not None
+    assert f"Release {release} of model other holds no .tflite file" in answer.error.message

@@ -1,6 +1,6 @@
 """Writes a model of random weights in shards of safetensors, with the index that names them.
 
-usage: python big_model.py FOLDER SHARDS BYTES_A_SHARD
+usage: python big_model.py FOLDER BYTES_OF_A_SHARD...
 """
 
 import json
@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 
-def write_shards(folder: Path, shards: int, size: int) -> None:
-    """Write ``shards`` files of ``size`` bytes of weights each; ``size`` is a multiple of a megabyte."""
+def write_shards(folder: Path, sizes: list[int]) -> None:
+    """Write a file of so many bytes of weights for each of ``sizes``, which are multiples of a megabyte."""
     folder.mkdir()
     weights = {}
-    for number in range(shards):
+    for number, size in enumerate(sizes):
         name, file = f"layer{number}.weight", f"model-{number:05}.safetensors"
         header = json.dumps({name: {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}}).encode()
         with (folder / file).open("wb") as opened:
@@ -26,4 +26,4 @@ def write_shards(folder: Path, shards: int, size: int) -> None:
 
 
 if __name__ == "__main__":
-    write_shards(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    write_shards(Path(sys.argv[1]), [int(word) for word in sys.argv[2:]])
