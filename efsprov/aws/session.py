@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from efsprov.aws.errors import encoded_denial, explain, is_transient
@@ -22,14 +20,14 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 T = TypeVar("T")
-_ONE_TRY: Final = Config(
+_ONE_TRY: Final[dict[str, Any]] = {
     # One request a call: what is tried again, how often, is said by the policies of core.retry. Left to itself,
     # botocore sends one call that times out up to five times.
-    retries={"mode": "standard", "total_max_attempts": 1},
-    connect_timeout=10,
-    read_timeout=60,
-    user_agent_extra="efsprov",
-)
+    "retries": {"mode": "standard", "total_max_attempts": 1},
+    "connect_timeout": 10,
+    "read_timeout": 60,
+    "user_agent_extra": "efsprov",
+}
 _clients = threading.Lock()  # boto3's sessions are not safe to make clients from in several threads
 
 
@@ -43,8 +41,10 @@ class Aws:
 
     def client(self, service: str, **config: Any) -> Any:
         """Make a client of a service; ``config`` are botocore's settings that differ from efsprov's."""
+        from botocore.config import Config  # noqa: PLC0415 - see open_session
+
         with _clients:
-            return self.session.client(service, region_name=self.region, config=_ONE_TRY.merge(Config(**config)))
+            return self.session.client(service, region_name=self.region, config=Config(**{**_ONE_TRY, **config}))
 
     @cached_property
     def ec2(self) -> "EC2Client":
@@ -95,6 +95,8 @@ def open_session(region: str | None = None, profile: str | None = None) -> Aws:
 
     Without a region it is the one of AWS_REGION, AWS_DEFAULT_REGION or the profile. No request is sent.
     """
+    import boto3  # noqa: PLC0415 - takes 0.2 s, for which a command that needs no AWS does not wait
+
     try:
         # boto3 itself reads AWS_DEFAULT_REGION alone; Lambda, and most other SDKs, go by AWS_REGION.
         session = boto3.Session(profile_name=profile, region_name=region or os.environ.get("AWS_REGION"))

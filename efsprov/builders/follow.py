@@ -4,17 +4,19 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from efsprov.builders.failures import ConnectionFailure, is_lost
 from efsprov.builders.host import Host
 from efsprov.builders.remote import wire
 from efsprov.builders.remote.commands import BEAT_SECONDS
-from efsprov.builders.ssh import SshConnection
 from efsprov.core.build import BuildResult
 from efsprov.core.errors import BuilderError, EfsprovError
 from efsprov.core.events import Emit, Event
 from efsprov.core.retry import RECONNECT, Policy, Sleep, call
+
+if TYPE_CHECKING:
+    from efsprov.builders.ssh import SshConnection
 
 _SILENCE: Final = 6 * BEAT_SECONDS
 _CANCEL_SECONDS: Final = 40.0
@@ -74,7 +76,7 @@ class Follower:
                 return None
             raise
 
-    def _listen(self, connection: SshConnection, until: float, heard: list[bool]) -> wire.Line | None:
+    def _listen(self, connection: "SshConnection", until: float, heard: list[bool]) -> wire.Line | None:
         attach = [*self.command, "attach", self.run, str(self.number), *([self.lease] if self.lease else [])]
         unread = b""
         with contextlib.closing(connection.start(attach)) as program:
