@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from efsprov.aws.session import open_session
 from efsprov.builders.ec2.leftovers import Planned
@@ -67,10 +68,10 @@ def reap(
     done: list[Planned] = []
     if confirmed:
         for reaping, plan in plans:
-            done += reaping.execute(plan, err.print)
+            done += reaping.execute(plan, _tell)
     elif not dry_run and not to_do:
         for reaping, plan in plans:
-            reaping.execute(plan, err.print)  # forgets records of runs that left nothing
+            reaping.execute(plan, _tell)  # forgets records of runs that left nothing
     if as_json:
         print_json({"plan": [_as_json(one) for one in planned], "done": [_as_json(one) for one in done]})
     elif confirmed:
@@ -88,6 +89,10 @@ def _usual_regions(profile: str | None) -> list[str]:
         raise
 
 
+def _tell(message: str) -> None:
+    err.print(escape(message))
+
+
 def _asked(number: int) -> bool:
     if not sys.stdin.isatty():
         err.print("Nothing was changed: there is no terminal to confirm on. Use --yes.")
@@ -103,9 +108,8 @@ def _print_plan(planned: list[Planned]) -> None:
     colors = {"remove": "red", "mark": "yellow", "leave": "green"}
     for one in planned:
         resource = one.resource
-        shown.add_row(
-            f"[{colors[one.action]}]{one.action}[/]", resource.kind, resource.id, resource.run, resource.region, one.why
-        )
+        action, run = f"[{colors[one.action]}]{one.action}[/]", escape(resource.run)  # whoever may tag has written that
+        shown.add_row(action, resource.kind, resource.id, run, resource.region, one.why)
     print_table(shown)
 
 

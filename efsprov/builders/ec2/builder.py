@@ -96,7 +96,7 @@ class Ec2Builder:
             step.run(launch)
         there = request.model_copy(update={"root": launch.root, "builder": "ec2"})
         builder = SshBuilder(
-            launch.ssh, self.program, environment=self.environment, seconds=self.settings.minutes * 60, lease=LEASE
+            launch.ssh, self.program, environment=self.environment, seconds=launch.settings.minutes * 60, lease=LEASE
         )
         with Host(launch.ssh) as host:
             return builder.run_on(host, there, emit, began=began)

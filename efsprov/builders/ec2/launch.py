@@ -1,6 +1,7 @@
 """What the steps of a launch share: what was asked, what was found, what was made so far."""
 
 import secrets
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -92,10 +93,10 @@ class Launch:
         return attempt
 
     def _proxy(self, instance: str, port: int) -> str:
-        where = f"--region {self.aws.region}" + (f" --profile {self.settings.profile}" if self.settings.profile else "")
-        if self.settings.connect == "ssm":
-            document = f"--document-name AWS-StartSSHSession --parameters portNumber={port}"
-            return f"aws ssm start-session --target {instance} {document} {where}"
-        if self.settings.connect == "endpoint":
-            return f"aws ec2-instance-connect open-tunnel --instance-id {instance} --remote-port {port} {where}"
-        return ""
+        session = ["ssm", "start-session", "--target", instance, "--document-name", "AWS-StartSSHSession"]
+        tunnel = ["ec2-instance-connect", "open-tunnel", "--instance-id", instance, "--remote-port", str(port)]
+        ways = {"ssm": [*session, "--parameters", f"portNumber={port}"], "endpoint": tunnel}
+        if self.settings.connect not in ways:
+            return ""
+        profile = ["--profile", self.settings.profile] if self.settings.profile else []
+        return shlex.join(["aws", *ways[self.settings.connect], "--region", self.aws.region, *profile])

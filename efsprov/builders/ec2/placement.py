@@ -3,13 +3,14 @@
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from efsprov.aws.compute import TypeFacts
 from efsprov.aws.filesystems import MountTarget
 from efsprov.aws.network import Ingress, Subnet
 from efsprov.core.errors import BuilderError
 
-NFS_PORT = 2049
+NFS_PORT: Final = 2049
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,8 @@ def preflight(aws: Aws, settings: CompleteSettings, target: Target) -> Site:
     targets = list_mount_targets(aws, settings.file_system)
     subnets = describe_subnets(aws, [*settings.subnets, *(t.subnet for t in targets)]) if targets else {}
     usable = usable_subnets(settings.file_system, targets, subnets, settings.subnets)
+    if settings.connect == "public":
+        usable = _with_internet(aws, usable)
     names = settings.types_for(target.arch)
     places = candidates(names, describe_types(aws, names), target.arch, usable)
     chosen = [subnet for subnet in usable if subnet.id in {place.subnet for place in places}]
@@ -93,6 +95,18 @@ def launch_spec(
     )
 
 
+def _with_internet(aws: Aws, subnets: tuple[Subnet, ...]) -> tuple[Subnet, ...]:
+    """Return those of the subnets in which a public address can be reached; raises ``BuilderError`` when none is left."""
+    reached = tuple(subnet for subnet in subnets if has_internet_route(aws, subnet))
+    if not reached:
+        names = ", ".join(subnet.id for subnet in subnets)
+        raise BuilderError(
+            f"There is no way to an internet gateway from {names}: a public address there cannot be reached.",
+            hint="Use --connect private, endpoint or ssm, or name a public subnet in a mount target's zone with --subnet.",
+        )
+    return reached
+
+
 def _check_file_system(aws: Aws, settings: CompleteSettings) -> None:
     found = describe_file_system(aws, settings.file_system)
     if found.state not in {"available", "updating"}:
@@ -134,12 +148,6 @@ def _way_in(aws: Aws, settings: CompleteSettings, subnets: list[Subnet]) -> WayI
     if settings.connect == "private":
         first = ipaddress.ip_network(subnets[0].cidr)[1]
         return WayIn(block=settings.address or _alone(address_toward(str(first))))
-    for subnet in subnets:
-        if not has_internet_route(aws, subnet):
-            raise BuilderError(
-                f"The subnet {subnet.id} has no way to an internet gateway: a public address there cannot be reached.",
-                hint="Use --connect private, endpoint or ssm, or name a public subnet with --subnet.",
-            )
     return WayIn(block=settings.address or _alone(public_address()))
 
 

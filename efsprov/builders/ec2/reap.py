@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from efsprov.aws import keys, network
 from efsprov.aws.identity import who_am_i
@@ -15,7 +16,7 @@ from efsprov.builders.ec2.run_record import RunRecord, read_records
 from efsprov.core.errors import BuilderError, EfsprovError
 from efsprov.core.tags import MARKED, write_time
 
-_TERMINATE_SECONDS = 300.0
+_TERMINATE_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """Removes instances for certain."""
 
+from typing import Final
+
 from efsprov.aws.compute import describe_instance, list_instances, terminate
 from efsprov.aws.errors import code_of
 from efsprov.aws.session import Aws
 from efsprov.core.errors import AwsError, BuilderError
 from efsprov.core.retry import wait_for
 
-_UNSEEN_SECONDS = 15.0
+_UNSEEN_SECONDS: Final = 15.0
 
 
 def remove_instance(aws: Aws, instance: str, *, seconds: float) -> None:

@@ -55,6 +55,8 @@ class Ec2Settings(BaseModel):
         network = ipaddress.ip_network(address, strict=True)
         if network.num_addresses != 1:
             raise ValueError("must be one address: port 22 is not opened to a block of them")
+        if network.version != 4:
+            raise ValueError("must be an IPv4 address: the instance has no other")
         return str(network)
 
     @model_validator(mode="after")

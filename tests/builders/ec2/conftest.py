@@ -1,7 +1,7 @@
 import getpass
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ import pytest
 from efsprov.builders.ec2.builder import Ec2Builder
 from efsprov.builders.ec2.launch import Patience
 from efsprov.builders.ec2.settings import Ec2Settings
+from efsprov.builders.ec2.steps import STEPS, Step
 from efsprov.core.build import BuildRequest
+from efsprov.core.errors import BuilderError
 from tests.aws.fake_aws import REGION, FakeAws
 from tests.builders.conftest import LOCK, StandIn
 from tests.builders.instance import Instances, require_namespaces
@@ -36,8 +38,8 @@ class Cloud:
     def configured(self, **changes: Any) -> Ec2Settings:
         return Ec2Settings(**{**self.settings, **changes})
 
-    def builder(self, **changes: Any) -> Ec2Builder:
-        return Ec2Builder(self.configured(**changes), StandIn(), patience=SMALL)
+    def builder(self, *, patience: Patience = SMALL, steps: Sequence[Step] = STEPS, **changes: Any) -> Ec2Builder:
+        return Ec2Builder(self.configured(**changes), StandIn(), patience=patience, steps=steps)
 
     def left(self) -> list[str]:
         """What of efsprov's is there, by its tags, asked by other means than efsprov's."""
@@ -49,6 +51,18 @@ class Cloud:
         alive = [i["InstanceId"] for i in found if i["State"]["Name"] not in {"terminated", "shutting-down"}]
         running = [i.address for i in self.instances.made if i.process.poll() is None]
         return [*alive, *(g["GroupId"] for g in groups), *(k["KeyName"] for k in keys), *running]
+
+
+class Failing:
+    """A step that does its work and then fails."""
+
+    def __init__(self, step):
+        self.title = step.title
+        self._step = step
+
+    def run(self, launch):
+        self._step.run(launch)
+        raise BuilderError("made up")
 
 
 @pytest.fixture

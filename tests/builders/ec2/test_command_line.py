@@ -89,25 +89,6 @@ def test_plan_looks_and_launches_nothing(cloud, wheels, tmp_path):
     assert asked == []
 
 
-def test_missing_settings_are_told_by_their_flags(wheels, tmp_path):
-    done = efsprov(
-        tmp_path,
-        wheels,
-        "sync",
-        "-f",
-        "tiny==1.0",
-        "--json",
-        "--builder",
-        "ec2",
-        "--root",
-        "/mnt/efs",
-        "--runtime",
-        f"python{VERSION}",
-    )
-    assert done.returncode == 2
-    assert "--file-system" in json.loads(done.stdout)["error"]["message"]
-
-
 def test_a_root_that_is_not_on_the_mount_is_refused(cloud, wheels, tmp_path):
     arguments = [a if a != "/mnt/efs" else str(tmp_path) for a in flags(cloud)]
     done = efsprov(tmp_path, wheels, "sync", "-f", "tiny==1.0", "--json", *arguments, **cloud.aws.environment)
@@ -123,6 +104,22 @@ def test_an_ingress_for_the_world_is_refused(cloud, wheels, tmp_path):
         assert done.returncode == 2, done.stdout
         assert "one address" in json.loads(done.stdout)["error"]["message"]
     assert cloud.aws.sent == []
+
+
+def test_missing_and_impossible_settings_are_told_before_anything_is_resolved(wheels, tmp_path):
+    def told(*arguments):
+        done = efsprov(
+            tmp_path, wheels, "sync", "-f", "nowhere-to-be-found", "--json", "--root", "/mnt/efs", *arguments
+        )
+        assert done.returncode == 2, done.stdout
+        assert "Resolving" not in done.stderr
+        return json.loads(done.stdout)["error"]["message"]
+
+    assert "--file-system and --instance-profile" in told("--builder", "ec2")
+    assert "--instance-profile" in told("--builder", "ec2", "--file-system", "fs-12345678")
+    assert "'fs-?' will not do as file_system" in told("--builder", "ec2", "--file-system", "fs-?")
+    assert "No host is named" in told("--builder", "ssh")
+    assert "No builder function is named" in told("--builder", "lambda")
 
 
 def test_reap_marks_then_removes(cloud, ask, wheels, tmp_path):

@@ -134,6 +134,15 @@ def test_a_private_subnet_has_no_public_way_in(cloud, look):
     assert look(connect="private").way_in.block == "192.0.2.7/32"
 
 
+def test_a_public_way_in_passes_over_private_subnets(cloud, look):
+    ec2 = cloud.aws.client("ec2")
+    private = ec2.create_route_table(VpcId=cloud.vpc)["RouteTable"]["RouteTableId"]
+    ec2.associate_route_table(RouteTableId=private, SubnetId=cloud.subnets[0])
+    cloud.aws.sent.clear()
+    assert {place.subnet for place in look().candidates} == {cloud.subnets[1]}
+    assert {place.subnet for place in look(connect="private").candidates} == set(cloud.subnets)
+
+
 def test_programs_that_a_way_in_needs_are_looked_for(look, monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     for connect in ("ssm", "endpoint"):
