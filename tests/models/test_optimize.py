@@ -89,6 +89,7 @@ def test_int8_is_small_and_agrees(push, root, cnn, tensorflow_root, capsys):
     assert left.value.code == 0, printed
     manifest = printed["manifest"]
     report = manifest["model"]["lineage"]["report"]
+    print(json.dumps(report))
     assert report["comparison"]["top1_agreement"] >= 0.95
     assert report["comparison"]["samples"] == 500
     assert report["comparison"]["data"] == "evaluation"
