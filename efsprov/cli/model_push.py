@@ -1,5 +1,6 @@
 """`efsprov model push`: a model from this machine or from S3 becomes a release."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -86,7 +87,7 @@ def choose_source(text: str, region: str | None, profile: str | None) -> Source:
     return S3Source.parse(text, open_session(region, profile))
 
 
-def read_meta(words: tuple[str, ...] | list[str]) -> dict[str, str]:
+def read_meta(words: Sequence[str]) -> dict[str, str]:
     """Read `KEY=VALUE` words; raises ``UsageError``."""
     meta = {}
     for word in words:

@@ -2,23 +2,20 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from efsprov.core import manifest as manifests
 from efsprov.core.errors import IntegrityError
 from efsprov.core.manifest import Manifest
 from efsprov.models.formats.inspection import Format, RiskKind
+from efsprov.models.record import Record
 from efsprov.models.report import Report
 from efsprov.store.layout import Channel
 from efsprov.store.oserrors import reported
 from efsprov.store.verify import read_manifest
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Lineage(_Record):
+class Lineage(Record):
     """What a model was made from: a release of a model, and what was done to it by which tools.
 
     ``channels`` are the releases that did it ({channel: release}), ``versions`` what was in them ({tool: version}).
@@ -32,7 +29,7 @@ class Lineage(_Record):
     report: Report | None = None
 
 
-class ModelFacts(_Record):
+class ModelFacts(Record):
     """``entry`` is what to load, relative to the model's folder; ``sha256`` is what `--sha256` pins.
 
     ``origin`` tells where the files came from, ``trusted`` which risks were accepted, ``made_for`` the channel of

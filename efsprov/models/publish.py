@@ -26,6 +26,8 @@ from efsprov.store.repair import prepare_for_publishing
 from efsprov.store.staging import discard_staging
 from efsprov.store.verify import quick_check
 
+Outcome = Literal["published", "unchanged", "reactivated", "superseded"]
+
 
 @dataclass(frozen=True)
 class ModelDraft:
@@ -54,7 +56,7 @@ class Published:
     that is later stays as it is.
     """
 
-    outcome: Literal["published", "unchanged", "reactivated", "superseded"]
+    outcome: Outcome
     release: str
     path: Path
     activated: bool
@@ -132,13 +134,14 @@ def _activate(channel: Channel, manifest: ModelManifest, since: State, steps: St
 
 
 def _use(channel: Channel, release: str, steps: Steps, *, wanted: bool) -> Published:
-    before, outcome = read_state(channel).current, "unchanged"
+    before = read_state(channel).current
+    outcome: Outcome = "unchanged"
     if wanted and before != release:
         with steps.step("activate") as step:
             before, outcome = activate(channel, release), "reactivated"
             step.outcome = release
     return Published(
-        outcome="reactivated" if outcome == "reactivated" else "unchanged",
+        outcome=outcome,
         release=release,
         path=channel.release_path(release),
         activated=wanted or before == release,

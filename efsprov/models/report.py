@@ -2,14 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from efsprov.models.record import Record
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Measured(_Record):
+class Measured(Record):
     """One of the two models. ``bytes`` of its files, ``gzip_bytes`` of them compressed (None where nothing was pruned:
     zeros show there only); times in milliseconds, on one thread.
 
@@ -25,7 +21,7 @@ class Measured(_Record):
     latency_p90_ms: float | None = None
 
 
-class Comparison(_Record):
+class Comparison(Record):
     """The outputs of both models for the same ``samples``: those for calibration, others, or made-up ones.
 
     ``max_error`` and ``mean_error`` are of the absolute differences of all output numbers, ``scale`` is the mean
@@ -41,7 +37,7 @@ class Comparison(_Record):
     top1_agreement: float | None = None
 
 
-class Report(_Record):
+class Report(Record):
     """``left_out`` says why there is no comparison, where there is none. ``sparsity`` is the share of zeros in the
     weights that pruning reached, None where nothing was pruned.
     """
