@@ -10,6 +10,7 @@ import typer
 from efsprov.cli.console import err, out, print_json, print_table, size, table
 from efsprov.cli.options import Arch, ChannelName, Json, OptionalReleaseId, RootDirectory, Runtime
 from efsprov.cli.select import select_channel, select_release
+from efsprov.cli.wish import split_names
 from efsprov.core.errors import UsageError
 from efsprov.core.manifest import Manifest
 from efsprov.core.target import Target
@@ -23,7 +24,11 @@ benches = typer.Typer(name="bench", no_args_is_help=True, help="Measure what a r
 
 _Imports = Annotated[
     list[str] | None,
-    typer.Option("--import", metavar="NAME", help="What to import (default: what the smoke test did); repeatable."),
+    typer.Option(
+        "--import",
+        metavar="NAME",
+        help="What to import, with commas between several, or repeated (default: what the smoke test did).",
+    ),
 ]
 _Rounds = Annotated[int, typer.Option("--rounds", min=1, metavar="N", help="Imports of each kind; medians are told.")]
 _Cold = Annotated[
@@ -60,7 +65,7 @@ def bench_import(
     chosen = select_channel(root, channel, runtime, arch)
     named = select_release(chosen, read_state(chosen), "current" if release is None else release)
     manifest = read_manifest(chosen, named)
-    names = tuple(imports or manifest.smoke.imports)
+    names = split_names(imports or manifest.smoke.imports)
     subject = _subject(chosen, named, manifest, names)
     with err.status("measuring") as status:
         measured = compare_imports(

@@ -1,5 +1,6 @@
 """The options of `sync` and `plan`, and how they and the settings file become one wish."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -52,7 +53,7 @@ Imports = Annotated[
     typer.Option(
         "--import",
         metavar="NAME",
-        help="What the smoke test imports (default: what the requirements provide); may be repeated.",
+        help="What the smoke test imports, with commas between several, or repeated (default: what the requirements provide).",
     ),
 ]
 SlimRules = Annotated[
@@ -113,7 +114,7 @@ def read_wish(context: typer.Context, options: WishOptions, *, activate: bool = 
         builder=options.builder,
         requirements=tuple(r for r in requirements if r),
         requirement_files=(*files, *section.requirement_files),
-        imports=tuple(options.imports or section.imports),
+        imports=split_names(options.imports or section.imports),
         slim=check_rules(options.slim or section.slim),
         installer=options.installer,
         installer_settings=config.installer,
@@ -129,3 +130,8 @@ def read_wish(context: typer.Context, options: WishOptions, *, activate: bool = 
             hint="Name it with --framework or -r, or in [channels] of efsprov.toml.",
         )
     return wish
+
+
+def split_names(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the names in ``texts``, which have one or several with commas between, each once."""
+    return tuple(dict.fromkeys(name.strip() for text in texts for name in text.split(",") if name.strip()))

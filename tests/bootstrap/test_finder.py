@@ -200,6 +200,23 @@ if __name__ == "__main__":
     assert outcome.value == [["IndexedFinder", "package", [1], "module"]] * 3, outcome.stderr
 
 
+def test_quoted_lines_are_those_of_the_source_and_are_not_asked_for_again(hard, run, python):
+    """`checkcache` throws away what it finds changed or gone; what is in the pack it believes."""
+    code = """
+import linecache, os, efsprov.bootstrap, quoting, encoded
+path = quoting.__file__
+before = list(linecache.cache[path])
+os.rename(path, path + ".gone")
+try: linecache.checkcache(path)
+finally: os.rename(path + ".gone", path)
+with open(path) as file: lines = file.readlines()
+out([before[1], before[2:] == [lines, path], linecache.cache[path] == tuple(before), before[0] == os.path.getsize(path),
+     quoting.LINE, linecache.getline(encoded.__file__, 2)])
+"""
+    value = run(code, CHANNEL="hard", python=python).value
+    assert value == [None, True, True, True, "LINE = traceback.extract_stack()[-1].line", "X = '\xe4'\n"]
+
+
 def test_namespaces_and_names_over_several_releases(root, run, python):
     """Portions of a namespace package are joined, and the first release wins where both have a module."""
     for channel, release_id, text in ("first", A, "WHO = 'first'\n"), ("second", B, "WHO = 'second'\n"):

@@ -89,3 +89,13 @@ def test_show_tells_when_there_is_no_index(filled):
     next(filled.root.glob(f"deps/tiny/{RUNTIME}*/current/import.index")).unlink()
     assert "not accelerated" in filled("show", "--root", filled.root).out
     assert filled("show", "--root", filled.root, "--json").json["import"] is None
+
+
+def test_several_imports_are_made_fast(efsprov):
+    assert efsprov.sync("needs-helper", "--import", "needs_helper,helper", "--import", "json").code == 0
+    manifest = efsprov("show", "--root", efsprov.root, "--json").json["manifest"]
+    assert manifest["smoke"]["imports"] == ["needs_helper", "helper", "json"]
+    measured = efsprov(
+        "bench", "import", "--root", efsprov.root, "--rounds", "1", "--import", "json,helper", "--json"
+    ).json
+    assert measured["imports"] == ["json", "helper"]
