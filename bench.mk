@@ -1,10 +1,14 @@
 # What is measured against the bars, each in one run (docs/explanation/publishing-speed.md).
 #   make bench-sync [FRAMEWORK=torch==2.6.0] [SYNC_OPTIONS='--delay 1 --no-copytree']
+#   make bench-import [IMPORT_OPTIONS='torch --rounds 5 --json']     (docs/explanation/cold-import.md)
 
 BENCH_PYTHON ?= $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
 FRAMEWORK ?= tensorflow==2.15
 
-.PHONY: bench-sync
+.PHONY: bench-sync bench-import
 
 bench-sync: lab-packages
 	PYTHONPATH=. $(BENCH_PYTHON) benchmarks/bench_sync.py '$(FRAMEWORK)' $(SYNC_OPTIONS)
+
+bench-import: lab-packages
+	PYTHONPATH=. $(BENCH_PYTHON) benchmarks/bench_import.py $(IMPORT_OPTIONS)
