@@ -6,14 +6,22 @@ import subprocess
 
 import pytest
 
-from tests.cli.conftest import RUNTIME, snapshot
+from tests.cli.conftest import RUNTIME, CommandLine, snapshot
+
+
+@pytest.fixture(scope="module")
+def two_releases(tmp_path_factory, wheels, cache):
+    """A root with two releases of tiny, 2.0 current."""
+    maker = CommandLine(tmp_path_factory.mktemp("two-releases"), wheels, cache)
+    for version in ("1.0", "2.0"):
+        assert maker.sync(f"tiny=={version}").code == 0
+    return maker.root
 
 
 @pytest.fixture
-def filled(efsprov):
-    """A root with two releases of tiny, 2.0 current."""
-    for version in ("1.0", "2.0"):
-        assert efsprov.sync(f"tiny=={version}").code == 0
+def filled(efsprov, two_releases):
+    """A copy of it for one test."""
+    subprocess.run(["cp", "-a", two_releases, efsprov.root], check=True)
     return efsprov
 
 
