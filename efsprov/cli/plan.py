@@ -56,7 +56,9 @@ def _print_plan(made: Plan) -> None:
         print_changes(made.changes)
     if any(made.savings.values()):
         told = ", ".join(f"{rule} {size(saved)}" for rule, saved in made.savings.items() if saved)
-        out.print(f"--slim would save: {told}." + (f" Left out: {', '.join(made.slim)}." if made.slim else ""))
+        unknown = f" (not counted: {', '.join(made.savings_unknown)})" if made.savings_unknown else ""
+        asked = f" Left out: {', '.join(made.slim)}." if made.slim else ""
+        out.print(f"--slim would save: {told}{unknown}.{asked}")
     if made.smoke:
         out.print(f"Smoke test: {made.smoke}")
     for consent in made.consents:

@@ -35,7 +35,7 @@ class Plan(_Record):
 
     ``action``: build a release, nothing (the current release has the same lock), or make a published release with the
     same lock current again. ``existing`` names that release. ``savings`` are the bytes that each slim rule
-    leaves out, where the wheels are in the cache already.
+    leaves out, those of ``savings_unknown`` not counted: packages whose wheels could not be looked into.
     """
 
     root: str
@@ -51,6 +51,7 @@ class Plan(_Record):
     changes: tuple[Change, ...] = ()
     slim: tuple[str, ...] = ()
     savings: dict[str, int] = Field(default_factory=dict)
+    savings_unknown: tuple[str, ...] = ()
     smoke: str = ""
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """Composes a release in a local scratch folder: fetch, stage, check, compile, smoke, index. Nothing touches the root."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,11 +68,16 @@ def compose(
         compiled = compile_sources(site, python, slimmed.hashes, bytecode_cache(python))
         step.outcome = f"{compiled.compiled} modules" + (f", {compiled.known} of them known" if compiled.known else "")
     hashes = {**slimmed.hashes, **compiled.hashes}
+    before = fingerprints(site)
     imported, tested = _smoke(request, target, site, python, staged.import_names, steps, hashes)
-    with steps.step("index") as step:
+    with steps.step("index") as step, ThreadPoolExecutor(1) as aside:
+        looked = aside.submit(fingerprints, site)
         index = write_index(tree, site, python.path, imported, arch=target.arch)
+        after = looked.result()
+        _refuse_changes(before, after, tested.imports)
         step.outcome = f"{index.modules} modules, {index.hot_modules} of them on the import's path"
-        files = list_tree(tree, {f"site/{path}": sha256 for path, sha256 in hashes.items()} | dict(index.sha256))
+        known = {f"site/{path}": sha256 for path, sha256 in hashes.items()} | dict(index.sha256)
+        files = list_tree(tree, known, seen={site.name: after})
     left_out = {rule: saving.bytes for rule, saving in slimmed.saved.items()}
     return Composed(tree, files, staged.distributions, tested, f"{python} ({target.name})", left_out)
 
@@ -110,10 +116,8 @@ def _smoke(
             f"No import name is known for {', '.join(request.requirements)}.", hint="Say what to import: --import NAME."
         )
     with steps.step("smoke", f"import {', '.join(imports)}") as step:
-        before = fingerprints(site)
         pages = TouchedPages(cache_folder() / "touched", hashes, python, imports)
         result = smoke(site, python.path, imports, touched=pages.recall())
-        _refuse_changes(before, site, imports)
         pages.remember(result.libraries)
         step.outcome = f"import {', '.join(imports)}: {len(result.modules)} modules"
     return result, Smoke(
@@ -121,8 +125,9 @@ def _smoke(
     )
 
 
-def _refuse_changes(before: Mapping[str, Fingerprint], site: Path, imports: tuple[str, ...]) -> None:
-    after = fingerprints(site)
+def _refuse_changes(
+    before: Mapping[str, Fingerprint], after: Mapping[str, Fingerprint], imports: tuple[str, ...]
+) -> None:
     changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
     if changed:
         raise SmokeError(

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import zipfile
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,6 @@ from efsprov.core.lock import Lock
 from efsprov.core.manifest import Distribution
 from efsprov.core.plan import Plan, PlannedWheel
 from efsprov.core.requirements import check_requirement, requirement_name
-from efsprov.core.slim import savings
 from efsprov.core.target import AUTO, HOST, Arch, Target, host_target, targets_for
 from efsprov.pipeline.fetch import WheelCache
 from efsprov.pipeline.gate import gate
@@ -26,6 +24,7 @@ from efsprov.pipeline.resolve import Resolution, ResolveRequest, resolve
 from efsprov.pipeline.run import find_same
 from efsprov.pipeline.scratch import cache_folder
 from efsprov.pipeline.sizes import with_sizes
+from efsprov.pipeline.slim_plan import plan_savings
 from efsprov.pipeline.steps import Steps
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Root
@@ -67,7 +66,8 @@ def make_plan(wish: Wish, *, emit: Emit, ask_sizes: bool = False) -> tuple[Plan,
     """Resolve the wish for its target, check that every wheel fits, and say what a sync would do.
 
     The root is looked at where it is mounted here; a root on another machine is that builder's to judge.
-    ``ask_sizes`` asks the servers for the wheels' sizes, where the index does not tell them.
+    ``ask_sizes`` asks the servers for what only a plan tells: the wheels' sizes, where the index does not, and what
+    `--slim` would save.
     """
     steps = Steps(emit)
     here = Root.open(wish.root, writing=True) if wish.builder == "local" else None
@@ -112,6 +112,14 @@ def make_plan(wish: Wish, *, emit: Emit, ask_sizes: bool = False) -> tuple[Plan,
         notes=notes,
     )
     plan = _plan(wish, resolution, request)
+    if ask_sizes:
+        saved = plan_savings(resolution.lock, settings, WheelCache(cache_folder() / "wheels"))
+        plan = plan.model_copy(
+            update={
+                "savings": {rule: saving.bytes for rule, saving in saved.by_rule.items()},
+                "savings_unknown": saved.unknown,
+            }
+        )
     return (_compare_with_root(plan, here, resolution) if here else plan), request
 
 
@@ -157,23 +165,11 @@ def _plan(wish: Wish, resolution: Resolution, request: BuildRequest) -> Plan:
         ),
         lock_digest=request.lock_digest,
         slim=wish.slim,
-        savings=_savings(resolution.lock),
         smoke=f"import {', '.join(wish.imports)}" if wish.imports else "import what the requirements provide",
         notes=resolution.notes,
         warnings=remarks_on(resolution.target),
         consents=resolution.consents,
     )
-
-
-def _savings(lock: Lock) -> dict[str, int]:
-    """Return what each slim rule leaves out, in bytes, read from the wheels' own listings; empty where one is not here."""
-    cache, sizes = WheelCache(cache_folder() / "wheels"), {}
-    for package in lock.packages:
-        if not package.file.is_wheel or not cache.has(package.file):
-            return {}
-        with zipfile.ZipFile(cache.path(package.file)) as wheel:
-            sizes.update({member.filename: member.file_size for member in wheel.infolist() if not member.is_dir()})
-    return {rule: saving.bytes for rule, saving in savings(sizes).items()}
 
 
 def _compare_with_root(plan: Plan, root: Root, resolution: Resolution) -> Plan:

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,13 @@ class Fingerprint:
     inode: int
 
 
-def fingerprints(top: Path) -> dict[str, Fingerprint]:
-    """Return the attributes of each file under ``top``, by relative path; raises ``BuildError`` for what is no file."""
+def fingerprints(top: Path, *, without: Container[str] = ()) -> dict[str, Fingerprint]:
+    """Return the attributes of each file under ``top``, by relative path; raises ``BuildError`` for what is no file.
+
+    Folders ``without`` are passed over.
+    """
     found = {}
-    for path, status in _walk(str(top), ""):
+    for path, status in _walk(str(top), "", without):
         if not stat.S_ISREG(status.st_mode):
             raise BuildError(f"{path} is neither a file nor a folder.", hint="A release holds regular files only.")
         mode = 0o755 if status.st_mode & 0o111 else 0o644
@@ -41,9 +44,17 @@ def tidy(top: Path) -> None:
     _tidy(str(top))
 
 
-def list_tree(top: Path, known: Mapping[str, str]) -> tuple[FileEntry, ...]:
-    """Return an entry for each file under ``top``; ``known`` maps paths to SHA-256 that need not be computed again."""
-    found = fingerprints(top)
+def list_tree(
+    top: Path, known: Mapping[str, str], *, seen: Mapping[str, Mapping[str, Fingerprint]] | None = None
+) -> tuple[FileEntry, ...]:
+    """Return an entry for each file under ``top``; ``known`` maps paths to SHA-256 that need not be computed again.
+
+    ``seen`` has the fingerprints of folders in ``top``, by their names, that were taken just before.
+    """
+    seen = seen or {}
+    found = fingerprints(top, without=seen)
+    for folder, inside in seen.items():
+        found.update((f"{folder}/{path}", fingerprint) for path, fingerprint in inside.items())
     unknown = [path for path in found if path not in known]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         hashes = dict(known) | dict(zip(unknown, pool.map(lambda path: sha256_of(top / path), unknown), strict=True))
@@ -70,11 +81,12 @@ def _tidy(folder: str) -> bool:
     return empty
 
 
-def _walk(top: str, folder: str) -> Iterator[tuple[str, os.stat_result]]:
+def _walk(top: str, folder: str, without: Container[str] = ()) -> Iterator[tuple[str, os.stat_result]]:
     with os.scandir(os.path.join(top, folder)) as entries:  # noqa: PTH118 - thousands of times
         for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_dir(follow_symlinks=False):
-                yield from _walk(top, path)
+                if path not in without:
+                    yield from _walk(top, path, without)
             else:
                 yield path, entry.stat(follow_symlinks=False)

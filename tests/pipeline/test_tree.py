@@ -24,3 +24,14 @@ def test_tidy_leaves_no_empty_folders_and_no_private_modes(tmp_path):
     tidy(tmp_path)
     assert [(e.path, e.mode) for e in list_tree(tmp_path, {})] == [("kept/file", 0o644), ("kept/tool", 0o755)]
     assert not (tmp_path / "a").exists()
+
+
+def test_what_was_seen_just_before_is_not_looked_at_again(tmp_path):
+    for name in ("site/package/a.py", "site/b.py", "lock"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    whole = list_tree(tmp_path, {})
+    seen = fingerprints(tmp_path / "site")
+    assert list_tree(tmp_path, {}, seen={"site": seen}) == whole
+    (tmp_path / "site" / "later").write_text("")
+    assert list_tree(tmp_path, {}, seen={"site": seen}) == whole
