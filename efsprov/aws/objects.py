@@ -129,8 +129,11 @@ class S3Source:
             # Without s3:ListBucket a missing key is 403, and so may be a prefix (HeadObject, "Permissions").
             if code_of(error) in _MISSING and not self.version:
                 return None
-            if code_of(error) in _MISSING:
-                raise NotFoundError(f"There is no version {self.version} of {self.uri}.") from error
+            if self.version and code_of(error) in {*_MISSING, "400"}:  # 400: it is not even of a version's form
+                raise NotFoundError(
+                    f"There is no version {self.version} of s3://{self.bucket}/{self.key}.",
+                    hint=f"`aws s3api list-object-versions --bucket {self.bucket} --prefix {self.key}` lists what there is.",
+                ) from error
             if code_of(error) in {"403", *DENIED}:
                 raise AwsError(
                     f"Access to {self.uri} is denied, or it does not exist.",
@@ -151,9 +154,7 @@ class S3Source:
         found: list[PinnedObject] = []
         token: dict[str, Any] = {}
         while True:
-            page = self.aws.call(
-                lambda: self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, **token)  # noqa: B023
-            )
+            page = self._page(prefix, token)
             for each in page.get("Contents", ()):
                 path = each["Key"].removeprefix(prefix)
                 if path.endswith("/") or not path or path in self.left_out:
@@ -167,3 +168,11 @@ class S3Source:
             if not page.get("IsTruncated"):
                 return tuple(found)
             token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _page(self, prefix: str, token: Mapping[str, Any]) -> Any:
+        try:
+            return self.aws.call(lambda: self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, **token))
+        except AwsError as error:
+            if code_of(error) == "NoSuchBucket":
+                raise NotFoundError(f"There is no bucket {self.bucket}.", hint="`aws s3 ls` lists yours.") from error
+            raise

@@ -156,7 +156,7 @@ def test_nothing_there(fetch, key):
 
 
 def test_no_such_bucket(aws, tmp_path):
-    with pytest.raises(AwsError):
+    with pytest.raises(NotFoundError, match=r"There is no bucket no-such-bucket\."):
         S3Source(aws, "no-such-bucket", "net/").fetch(tmp_path, notes=tmp_path, share=False, progress=lambda *_: None)
 
 
@@ -170,11 +170,12 @@ def test_one_version_is_brought_whatever_is_put_meanwhile(put, fetch, aws, bucke
     assert brought.origin["version_id"] == first
 
 
-def test_version_that_is_not_there(put, fetch, aws, bucket):
+@pytest.mark.parametrize("version", [str(uuid.UUID(int=7)), "zzz"])
+def test_version_that_is_not_there(put, fetch, aws, bucket, version):
     aws.client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     put("net.bin", b"first")
-    with pytest.raises((NotFoundError, AwsError)):
-        fetch("net.bin", version=str(uuid.uuid4()))
+    with pytest.raises(NotFoundError, match=f"There is no version {version} of s3://{bucket}/net.bin"):
+        fetch("net.bin", version=version)
 
 
 def replaced(put, aws, bucket):
