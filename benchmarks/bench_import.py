@@ -207,7 +207,9 @@ def _holds(value: float, limits: tuple[float, float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("frameworks", nargs="*", choices=[*FRAMEWORKS, []], help="both, where none is named")
+    parser.add_argument(
+        "frameworks", nargs="*", choices=[*FRAMEWORKS, []], metavar="FRAMEWORK", help="both, where none is named"
+    )
     parser.add_argument("--root", type=Path, help="a root to make the releases in, or that has them already")
     parser.add_argument("--rounds", type=int, default=3, help="in the lab")
     parser.add_argument("--native", type=int, default=9, help="rounds natively")

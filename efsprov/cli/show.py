@@ -68,7 +68,7 @@ def _facts(channel: Channel, manifest: Manifest, cost: ImportFigures | None) -> 
         ("builder", f"{builder.kind} on {builder.host}, {builder.python}, efsprov {builder.efsprov}"),
         ("lock", manifest.lock_digest),
         ("smoke test", tested),
-        *(("import", text) for text in _import_cost(cost)),
+        *zip(("import", ""), _import_cost(cost), strict=False),
         ("size", f"{size(figures.bytes)} in {figures.files} files"),
     ]
     if figures.linked_files:

@@ -79,7 +79,7 @@ def test_show_tells_what_an_import_costs(filled):
     assert re.search(r"import +uses \d+ B of bytecode in 1 modules: read ahead in 1 reads of \d+ B\n", answer.out), (
         answer.out
     )
-    assert re.search(r"import +took the builder [\d.]+ s, [\d.]+ s of CPU and [\d.]+ MB of memory", answer.out)
+    assert re.search(r" took the builder [\d.]+ s, [\d.]+ s of CPU and [\d.]+ MB of memory", answer.out)
     cost = filled("show", "--root", filled.root, "--json").json["import"]
     assert cost["hot_modules"] == 1
     assert cost["touched_bytes"] == cost["hot_bytes"] + cost["library_bytes"] > 0
