@@ -1,18 +1,15 @@
 """S3Source against moto as a server: real boto3, real sockets."""
 
-import contextlib
 import hashlib
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -20,14 +17,13 @@ from efsprov.aws.objects import S3Source
 from efsprov.aws.session import Aws
 from efsprov.core.errors import AwsError, FetchError, NotFoundError, UsageError
 from efsprov.core.events import SILENT
-from efsprov.core.retry import Policy
 from efsprov.models.provision import Provision, provision
 from efsprov.pipeline.steps import Steps
 from efsprov.store.layout import Root
 from tests.models.conftest import SAMPLES
+from tests.models.s3 import Cutting, before_last_look, before_range, session
 
 MB = 1 << 20
-QUICK = Policy("quick", attempts=6, seconds=30, first=0.01, longest=0.05)
 
 
 @pytest.fixture(scope="session")
@@ -37,48 +33,6 @@ def s3_url() -> Iterator[str]:
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
     server.stop()
-
-
-def session(url: str, *, event: str = "", on_event=None) -> Aws:
-    made = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1")
-    return Aws(Endpoint(made, url, event, on_event), "us-east-1", QUICK)
-
-
-class Endpoint:
-    """A session whose clients talk to one address, and tell of an event of botocore's."""
-
-    def __init__(self, session, url, event="", on_event=None):
-        self._session, self._url, self._event, self._on_event = session, url, event, on_event
-
-    def client(self, service, **options):
-        client = self._session.client(service, endpoint_url=self._url, **options)
-        if self._event:
-            client.meta.events.register(self._event, self._on_event)
-        return client
-
-
-class Nth:
-    """Does something when it is called for the n-th time, from whatever thread."""
-
-    def __init__(self, n: int, do) -> None:
-        self._left, self._do, self._lock = n, do, threading.Lock()
-
-    def __call__(self, **_: object) -> None:
-        with self._lock:
-            self._left -= 1
-            now = self._left == 0
-        if now:
-            self._do()
-
-
-def before_range(url: str, n: int, do) -> Aws:
-    """A session that does something right before the n-th range of an object is asked for."""
-    return session(url, event="before-send.s3.GetObject", on_event=Nth(n, do))
-
-
-def before_last_look(url: str, do) -> Aws:
-    """A session that does something when all ranges are here, right before the object's checksum is asked for."""
-    return session(url, event="before-send.s3.HeadObject", on_event=Nth(2, do))
 
 
 @pytest.fixture
@@ -322,7 +276,7 @@ CHILD = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from tests.models.test_s3_source import before_range
+from tests.models.s3 import before_range
 from efsprov.aws.objects import S3Source
 aws = before_range({url!r}, {killed_at}, lambda: os.kill(os.getpid(), signal.SIGKILL))
 source = S3Source(aws, {bucket!r}, "net.bin", part={part}, threads={threads})
@@ -350,50 +304,6 @@ def test_killed_in_the_middle_it_goes_on(put, fetch, child, tmp_path):
     fetch("net.bin", lambda *figures: told.append(figures), part=MB // 2, threads=2)
     assert told[0] == (noted * MB // 2, 16 * MB)
     assert there(tmp_path) == {"net.bin": content}
-
-
-class Cutting:
-    """A relay to an address that cuts its first connections after some bytes of an answer."""
-
-    def __init__(self, url: str, *, cuts: int, after: int) -> None:
-        host, _, port = url.removeprefix("http://").partition(":")
-        self._to, self._cuts, self._after = (host, int(port)), cuts, after
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return
-            far = socket.create_connection(self._to)
-            threading.Thread(target=self._pump, args=(near, far, None), daemon=True).start()
-            threading.Thread(target=self._pump, args=(far, near, self._after), daemon=True).start()
-
-    def _pump(self, source, target, limit) -> None:
-        count = 0
-        try:
-            while data := source.recv(65536):
-                target.sendall(data)
-                count += len(data)
-                if limit is not None and count > limit and self._cuts > 0:
-                    self._cuts -= 1
-                    break
-        except OSError:
-            pass
-        for each in (source, target):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-
-    @property
-    def cuts_left(self) -> int:
-        return self._cuts
-
-    def close(self) -> None:
-        self._listener.close()
 
 
 def test_broken_connections_are_made_up_for(put, fetch, s3_url, tmp_path):
