@@ -57,6 +57,9 @@ def test_the_commands_of_the_readme(tutorial):
     [root] = folder.glob("*/efs")
     commands = commands_of((TOP / "README.md").read_text("utf-8"))
     assert [command.text.split()[:2] for command in commands] == [["efsprov", "sync"], ["efsprov", "rollback"]]
-    run(folder, [Command(text.replace("/mnt/efs", str(root)), code) for text, code in commands])
-    history = run(folder, [Command(f"efsprov history --root {root}", 0)])
-    assert history.count("rollback") == 2
+    before = Command(f"efsprov sync --root {root} --framework tensorflow==2.15.1", 0)
+    after = Command(f"efsprov history --root {root}", 0)
+    printed = run(
+        folder, [before, *(Command(text.replace("/mnt/efs", str(root)), code) for text, code in commands), after]
+    )
+    assert printed.count("  rollback  20") == 2
