@@ -16,7 +16,6 @@ import os
 import shutil
 import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version as installed_version
@@ -104,13 +103,7 @@ def _work(record: RunRecord, request: BuildRequest, context: Context) -> str:
     except EfsprovError as error:
         log.add("error", wire.error_body(error))
     except Exception as error:  # noqa: BLE001 - the last stop: whatever it is, the orchestrator has to hear of it
-        trace = traceback.format_exc()
-        sys.stderr.write(trace)
-        bug = BuilderError(
-            f"The build failed with {type(error).__name__}: {error}\n{trace}",
-            hint="This is a bug of efsprov; the root keeps its last whole release.",
-        )
-        log.add("error", wire.error_body(bug))
+        log.add("error", wire.bug_body(error))
     else:
         log.add("result", result.model_dump(mode="json"))
     finally:

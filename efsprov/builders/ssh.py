@@ -174,7 +174,8 @@ class RemoteProgram:
 
     def close(self) -> None:
         """Stop listening to it."""
-        self._channel.close()
+        with contextlib.suppress(SSHException, EOFError, OSError):  # a connection that is gone takes no goodbye
+            self._channel.close()
 
 
 class _Refuse(paramiko.MissingHostKeyPolicy):

@@ -28,6 +28,12 @@ class SshSettings(BaseModel):
     python: str | None = None
     minutes: int = Field(default=120, ge=1, le=1440)
 
+    def anchored(self, folder: Path) -> "SshSettings":
+        """Return the settings with the identity's path relative to ``folder``, that of the settings file."""
+        if self.identity is None:
+            return self
+        return self.model_copy(update={"identity": folder / self.identity.expanduser()})
+
     @property
     def target(self) -> SshTarget:
         """How to reach the host; raises ``UsageError`` when none is named, or not in the form that it must have."""

@@ -106,8 +106,8 @@ def load_config(named: Path | None) -> Config:
         for name, section in config.channels.items()
     }
     root = folder / config.root.expanduser() if config.root else None
-    installer = config.installer.anchored(folder)
-    return config.model_copy(update={"root": root, "channels": channels, "installer": installer})
+    installer, ssh = config.installer.anchored(folder), config.ssh.anchored(folder)
+    return config.model_copy(update={"root": root, "channels": channels, "installer": installer, "ssh": ssh})
 
 
 def load_defaults(named: Path | None, app: typer.Typer) -> dict[str, Any]:

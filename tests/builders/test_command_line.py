@@ -1,6 +1,7 @@
 """`efsprov sync --builder ssh` as it is typed: a release is built on the host, published there, and imported."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,14 @@ def test_a_release_is_built_over_ssh_and_imported(sshd, wheels, tmp_path, by):
     if by == "flags":
         flags = ["--builder", "ssh", "--host", where, "--host-key", sshd.host_key, "--identity", sshd.client_key]
     else:
-        flags = []
+        flags, identity = [], os.path.relpath(sshd.client_key, tmp_path)  # paths are relative to the settings file
         (tmp_path / "efsprov.toml").write_text(
-            f'builder = "ssh"\n[ssh]\nhost = "{where}"\nhost_key = "{sshd.host_key}"\nidentity = "{sshd.client_key}"\n'
+            f'builder = "ssh"\n[ssh]\nhost = "{where}"\nhost_key = "{sshd.host_key}"\nidentity = "{identity}"\n'
         )
+    below = tmp_path / "below" / "it"
+    below.mkdir(parents=True)
     done = efsprov(
-        tmp_path, wheels, "sync", "--root", root, "-f", "tiny==1.0", "--runtime", f"python{VERSION}", "--json", *flags
+        below, wheels, "sync", "--root", root, "-f", "tiny==1.0", "--runtime", f"python{VERSION}", "--json", *flags
     )
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)["result"]
@@ -30,7 +33,7 @@ def test_a_release_is_built_over_ssh_and_imported(sshd, wheels, tmp_path, by):
     assert manifest["builder"]["kind"] == "ssh"
     assert imported(root, tmp_path).startswith("1.0 " + str(root))
     again = efsprov(
-        tmp_path, wheels, "sync", "--root", root, "-f", "tiny==1.0", "--runtime", f"python{VERSION}", "--json", *flags
+        below, wheels, "sync", "--root", root, "-f", "tiny==1.0", "--runtime", f"python{VERSION}", "--json", *flags
     )
     assert json.loads(again.stdout)["result"]["outcome"] == "unchanged"
 

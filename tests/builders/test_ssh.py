@@ -209,3 +209,10 @@ def test_no_connection_takes_keys_that_are_not_known(jump, sshd, tmp_path):
     assert policies == ["_Refuse", "_Refuse"]
     for file in Path(efsprov.builders.__file__).parents[1].rglob("*.py"):
         assert "AutoAdd" + "Policy" not in file.read_text()
+
+
+def test_a_program_whose_connection_has_just_gone_is_closed_without_a_word(target):
+    with SshConnection(target) as connection:
+        program = connection.start(["sleep", "60"])
+        connection._transport.packetizer.close()  # gone, and paramiko's thread has not noticed yet
+        program.close()

@@ -3,6 +3,7 @@
 import contextlib
 import shlex
 import time
+from dataclasses import replace
 from typing import Final
 
 from efsprov.aws.compute import GONE, Instance, console_tail, describe_instance
@@ -10,7 +11,6 @@ from efsprov.builders.ec2.launch import Launch
 from efsprov.builders.ec2.user_data import LEASE, REKEY, STATUS
 from efsprov.builders.failures import ConnectionFailure
 from efsprov.builders.host import Host, connect
-from efsprov.builders.ssh_target import SshTarget
 from efsprov.core.errors import BuilderError, EfsprovError
 from efsprov.core.retry import wait_for
 
@@ -80,7 +80,7 @@ def replace_host_key(launch: Launch) -> str:
 
     def switch() -> str | None:
         try:
-            connect(_with_key(launch.ssh, fresh)).close()
+            connect(replace(launch.ssh, host_key=fresh)).close()
         except ConnectionFailure as failure:
             if failure.kind == "refused":
                 raise failure.for_user() from failure
@@ -120,10 +120,6 @@ def await_prepared(launch: Launch) -> None:
                 f"{_console(launch)}",
                 hint="Can the subnet reach the package repositories (a NAT gateway, or a gateway endpoint for S3)?",
             )
-
-
-def _with_key(target: SshTarget, key: str) -> SshTarget:
-    return SshTarget(**{**target.__dict__, "host_key": key})
 
 
 def _refuse_ended(launch: Launch, seen: Instance) -> None:

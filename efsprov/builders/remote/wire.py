@@ -1,6 +1,8 @@
 """The lines that a running build writes: events with numbers, and as the last one its result or its error."""
 
 import json
+import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -58,6 +60,17 @@ def event_body(event: Event) -> dict[str, Any]:
 def error_body(error: EfsprovError) -> dict[str, Any]:
     """Return a failure as a line's body."""
     return {"code": error.code, "message": cut(error.message), "hint": cut(error.hint)}
+
+
+def bug_body(error: Exception) -> dict[str, Any]:
+    """Return what is no failure of efsprov's as a line's body, and write its traceback to stderr for the log there."""
+    trace = "".join(traceback.format_exception(error))
+    sys.stderr.write(trace)
+    bug = BuilderError(
+        f"The build failed with {type(error).__name__}: {error}\n{trace}",
+        hint="This is a bug of efsprov; the root keeps its last whole release.",
+    )
+    return error_body(bug)
 
 
 def read_event(line: Line) -> Event:

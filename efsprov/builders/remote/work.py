@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from efsprov.builders.remote import wire
 from efsprov.core.build import BuildRequest, BuildResult
-from efsprov.core.errors import BuilderError, CancelledError, EfsprovError
+from efsprov.core.errors import CancelledError, EfsprovError
 from efsprov.core.events import Emit, Event
 
 
@@ -62,13 +61,7 @@ def work(load_build: Callable[[], Build]) -> int:
     except KeyboardInterrupt:
         say("error", wire.error_body(CancelledError("Cancelled.", hint="The root is as it was.")))
     except Exception as error:  # noqa: BLE001 - the last stop: whatever it is, the orchestrator has to hear of it
-        trace = traceback.format_exc()
-        sys.stderr.write(trace)
-        bug = BuilderError(
-            f"The build failed with {type(error).__name__}: {error}\n{trace}",
-            hint="This is a bug of efsprov; the root keeps its last whole release.",
-        )
-        say("error", wire.error_body(bug))
+        say("error", wire.bug_body(error))
     else:
         say("result", result.model_dump(mode="json"))
         return 0

@@ -6,7 +6,6 @@ Both are JSON. Prints what it is told, a line each; after the named step (its cl
 import json
 import sys
 import time
-from dataclasses import replace
 
 from efsprov.builders.ec2.builder import Ec2Builder
 from efsprov.builders.ec2.launch import Patience
@@ -35,9 +34,7 @@ def main(settings: str, request: str, stop: str = "") -> int:
     patience = Patience(boot=60, prepare=60, terminate=60, look=0.3)
     builder = Ec2Builder(Ec2Settings(**json.loads(settings)), StandIn(), patience=patience, steps=steps)
     try:
-        result = replace(builder).run(
-            BuildRequest.model_validate_json(request), lambda event: print(event.message, flush=True)
-        )
+        result = builder.run(BuildRequest.model_validate_json(request), lambda event: print(event.message, flush=True))
     except EfsprovError as error:
         print(f"{error.code}: {error}", flush=True)
         return error.exit_code
