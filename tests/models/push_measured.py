@@ -12,9 +12,11 @@ from efsprov.cli.main import main
 
 def keep_peak(file: Path, stop: threading.Event) -> None:
     """Write the peak of the resident set, in kB, to ``file`` ten times a second."""
+    beside = file.with_suffix(".new")
     while True:
         status = Path("/proc/self/status").read_text("ascii")
-        file.write_text(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")))
+        beside.write_text(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")))
+        beside.replace(file)  # in one step: a kill must not leave it empty
         if stop.wait(0.1):
             return
 
