@@ -22,7 +22,6 @@ from efsprov.core.retry import EVENTUALLY_CONSISTENT, call
 from efsprov.core.tags import BUILDER_FUNCTION
 from efsprov.core.target import Target
 
-TAG: Final = BUILDER_FUNCTION
 MEMORY: Final = 10_240  # MB, the most that there is: CPU and network grow with it
 TMP: Final = 10_240  # MB: the wheels and the installed tree lie there before they are copied
 TIMEOUT: Final = 900  # seconds, the longest that there is
@@ -77,7 +76,7 @@ def plan_deployment(
     wanted = settings_of(spec)
     if found is None:
         return Deployment(spec.name, "create", code=True, changes=wanted)
-    if TAG not in tags:
+    if BUILDER_FUNCTION not in tags:
         raise ConflictError(
             f"There is a function {found.name} already, and it is no builder function of efsprov.",
             hint="Name another one with --function.",
@@ -126,7 +125,7 @@ def remove(aws: Aws, name: str) -> None:
     found = find_function(aws, name)
     if found is None:
         raise NotFoundError(f"There is no function {name} in {aws.region}.", hint="--function and --region name it.")
-    if TAG not in read_function_tags(aws, found.arn):
+    if BUILDER_FUNCTION not in read_function_tags(aws, found.arn):
         raise ConflictError(
             f"Function {found.name} is no builder function of efsprov: it was not removed.",
             hint="Name the builder function with --function.",
@@ -140,7 +139,7 @@ def _create(aws: Aws, spec: BuilderSpec, package: Package) -> None:
         "Architectures": [spec.target.arch],
         "Code": {"ZipFile": package.archive},
         "Description": "Builds releases on EFS (efsprov)",
-        "Tags": {TAG: "yes"},
+        "Tags": {BUILDER_FUNCTION: "yes"},
     }
     call(
         EVENTUALLY_CONSISTENT,

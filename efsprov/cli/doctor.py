@@ -9,11 +9,11 @@ from rich.markup import escape
 
 from efsprov.aws.session import Aws, open_session
 from efsprov.builders.lambda_calls import look
-from efsprov.builders.lambda_deploy import TAG
 from efsprov.cli.channel_source import LookedAtRoot, StatedTarget, builder_root
 from efsprov.cli.console import out, print_json
 from efsprov.cli.options import BuilderFunction, Json
 from efsprov.core.errors import EfsprovError
+from efsprov.core.tags import BUILDER_FUNCTION
 from efsprov.functions.channels import ChannelFacts, read_channels, stated_channels
 from efsprov.functions.collect import Question, collect
 from efsprov.functions.doctor import examine
@@ -57,7 +57,9 @@ def doctor(
     aws = open_session(region)
     names = tuple(channel or ())
     seeing = _seeing(aws, names, root, builder_function, target)
-    question = Question(function=function, access_point=access_point, channels=names, builder_tag=TAG, look=seeing)
+    question = Question(
+        function=function, access_point=access_point, channels=names, builder_tag=BUILDER_FUNCTION, look=seeing
+    )
     findings = examine(collect(aws, question))
     if as_json:
         print_json({"findings": [finding.model_dump() for finding in findings]})

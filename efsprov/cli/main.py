@@ -81,9 +81,9 @@ def _run(arguments: list[str], *, as_json: bool) -> int:
         print_error(error, as_json=as_json)
         return error.exit_code
     except TyperException as error:
-        usage = UsageError(
-            f"{_sentence(error)}", hint="`efsprov --help` and `efsprov COMMAND --help` list the options."
-        )
+        if not (sentence := _sentence(error)):  # no arguments: the help was printed
+            return UsageError.exit_code
+        usage = UsageError(sentence, hint="`efsprov --help` and `efsprov COMMAND --help` list the options.")
         print_error(usage, as_json=as_json)
         return usage.exit_code
     except BrokenPipeError:  # `efsprov list | head`
@@ -105,7 +105,7 @@ def _run(arguments: list[str], *, as_json: bool) -> int:
 
 def _sentence(error: TyperException) -> str:
     text = str(getattr(error, "format_message", error.__str__)()).strip()
-    return text if text.endswith(".") else f"{text}."
+    return text if text.endswith(".") or not text else f"{text}."
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

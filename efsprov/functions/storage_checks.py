@@ -89,7 +89,9 @@ def check_permissions(facts: Facts) -> Iterator[Finding]:
         # https://docs.aws.amazon.com/lambda/latest/dg/configuration-filesystem.html asks for them on the role.
         role = getattr(facts.function, "role", "")
         yield problem(
-            "role's permissions", f"{role} lacks {', '.join(missing)}.", "`efsprov iac iam` prints the policy."
+            "role's permissions",
+            f"{role} lacks {', '.join(missing)}.",
+            "`efsprov iac iam --for attach` prints the policy.",
         )
     elif not facts.builder and facts.permissions.get(_WRITE, False):
         yield warning(
