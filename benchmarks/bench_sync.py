@@ -163,11 +163,12 @@ def uv_install(wanted: tuple[str, ...], target: Path) -> None:
 def native(wanted: tuple[str, ...], rounds: int) -> dict[str, float]:
     """Median seconds of uv and of `efsprov sync`, from warm caches, onto this machine's own disk; `-cpu`: of processors."""
     base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))  # where the caches are: linking is possible
-    options = [option for requirement in wanted for option in ("--framework", requirement)]
     seconds: dict[str, list[float]] = {"uv": [], "efsprov": []}
     busy: dict[str, list[float]] = {"uv": [], "efsprov": []}
     with tempfile.TemporaryDirectory(prefix="bench-sync-", dir=base) as name:
         folder = Path(name)
+        listed = folder / "requirements.txt"
+        listed.write_text("".join(f"{requirement}\n" for requirement in wanted), "utf-8")
         for number in range(rounds + 1):  # the first warms the caches and is not counted
             for who, times in seconds.items():
                 target = folder / who
@@ -177,7 +178,7 @@ def native(wanted: tuple[str, ...], rounds: int) -> dict[str, float]:
                     uv_install(wanted, target)
                 else:
                     sync = [TOOLS / "efsprov", "sync", "--root", target, "--runtime", RUNTIME, "--channel", CHANNEL]
-                    argv = [str(word) for word in (*sync, *options)]
+                    argv = [str(word) for word in (*sync, "-r", listed)]
                     subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 took, after = time.perf_counter() - began, os.times()
                 shutil.rmtree(target)
