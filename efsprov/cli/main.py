@@ -13,6 +13,7 @@ from efsprov.cli.config import load_defaults
 from efsprov.cli.console import err, print_error
 from efsprov.cli.options import ConfigFile, Version
 from efsprov.core.errors import CancelledError, EfsprovError, UsageError
+from efsprov.store.own_umask import admit_readers
 
 # Each verb and the module that registers it. Only what the command line names is imported: all of them, with boto3 and
 # paramiko, take a second, which a rollback should not wait for.
@@ -69,6 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command and leave with its exit code; see docs/reference/exit-codes.md."""
     arguments = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in arguments
+    admit_readers()
     signal.signal(signal.SIGTERM, _interrupt)  # a pipeline's time-out cleans up like Ctrl-C
     sys.exit(_run(arguments, as_json=as_json))
 

@@ -20,8 +20,13 @@ WritableRoot = Annotated[
     ),
 ]
 Framework = Annotated[
-    str | None,
-    typer.Option("--framework", "-f", metavar="REQUIREMENT", help="What to install: 'tensorflow==2.15', 'torch'."),
+    list[str] | None,
+    typer.Option(
+        "--framework",
+        "-f",
+        metavar="REQUIREMENT",
+        help="What to install: 'tensorflow==2.15', 'torch'; may be repeated.",
+    ),
 ]
 RequirementFiles = Annotated[
     list[Path] | None, typer.Option("--requirements", "-r", metavar="FILE", help="A requirement file; may be repeated.")
@@ -29,7 +34,7 @@ RequirementFiles = Annotated[
 NewChannel = Annotated[
     str | None,
     typer.Option(
-        "--channel", envvar="EFSPROV_CHANNEL", metavar="NAME", help="The channel (default: the framework's name)."
+        "--channel", envvar="EFSPROV_CHANNEL", metavar="NAME", help="The channel (default: the first framework's name)."
     ),
 ]
 TargetRuntime = Annotated[
@@ -88,11 +93,11 @@ class WishOptions:
 def read_wish(context: typer.Context, options: WishOptions, *, activate: bool = True, wait: bool = True) -> Wish:
     """Join the options with `[channels.NAME]` of the settings file; options win. Raises ``UsageError``."""
     config = load_config(context.parent.params.get("config") if context.parent else None)
-    framework, files, channel = options.framework, tuple(options.requirements or ()), options.channel
-    if channel is None and framework is None and not files and len(config.channels) == 1:
+    frameworks, files, channel = tuple(options.framework or ()), tuple(options.requirements or ()), options.channel
+    if channel is None and not frameworks and not files and len(config.channels) == 1:
         channel = next(iter(config.channels))
-    if channel is None and framework is not None:
-        channel = name_of(framework)
+    if channel is None and frameworks:
+        channel = name_of(frameworks[0])
     if channel is None:
         raise UsageError(
             "No channel is named." if files else "Nothing to install is named.",
@@ -102,7 +107,7 @@ def read_wish(context: typer.Context, options: WishOptions, *, activate: bool = 
         )
     check_channel_name(channel)
     section = config.channels.get(channel, ChannelSection())
-    requirements = ((framework or section.framework), *section.requirements)
+    requirements = (*(frameworks or (section.framework,)), *section.requirements)
     given = {"runtime": options.runtime, "arch": options.arch}
     for key in given:
         by_default = context.get_parameter_source(key)

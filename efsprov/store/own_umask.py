@@ -21,6 +21,14 @@ def drop_umask() -> int:
     return process_umask()
 
 
+def admit_readers() -> None:
+    """Let others read what this process makes: functions that read a release run as other users than who made it.
+
+    What the umask says of writing stays. For the start of a program: it holds for all threads.
+    """
+    os.umask(process_umask() & 0o022)
+
+
 def process_umask() -> int:
     """Return this process's umask without setting it for a moment, as umask(2) would."""
     for line in Path("/proc/thread-self/status").read_text("ascii", "replace").splitlines():

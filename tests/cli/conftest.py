@@ -42,7 +42,7 @@ class CommandLine:
         if "PYENV_ROOT" in os.environ:
             self.environment["PYENV_ROOT"] = os.environ["PYENV_ROOT"]
 
-    def start(self, *arguments, **environment):
+    def start(self, *arguments, umask=-1, **environment):
         return subprocess.Popen(
             [sys.executable, "-c", "from efsprov.cli.main import main; main()", *map(str, arguments)],
             cwd=self.folder,
@@ -50,10 +50,11 @@ class CommandLine:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            umask=umask,
         )
 
-    def __call__(self, *arguments, **environment):
-        process = self.start(*arguments, **environment)
+    def __call__(self, *arguments, umask=-1, **environment):
+        process = self.start(*arguments, umask=umask, **environment)
         out, err = process.communicate(timeout=120)
         return Answer(process.returncode, out, err)
 

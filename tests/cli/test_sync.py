@@ -45,6 +45,20 @@ def test_install_upgrade_and_roll_back(efsprov):
     assert verified.code == 0, verified.out
 
 
+def test_several_frameworks_make_one_release(efsprov):
+    assert efsprov.sync("tiny==1.0", "--framework", "helper").code == 0
+    shown = efsprov("show", "--root", efsprov.root, "--channel", "tiny")
+    assert "tiny==1.0, helper" in shown.out
+
+
+def test_others_can_read_a_release_whatever_the_umask(efsprov):
+    assert efsprov.sync("tiny==1.0", umask=0o077).code == 0
+    for path in [efsprov.root, *efsprov.root.rglob("*")]:
+        if not path.is_symlink() and "staging" not in path.parts and path.name != "lock":
+            readable = 0o055 if path.is_dir() else 0o044
+            assert path.stat().st_mode & readable == readable, path
+
+
 def test_the_same_lock_is_nothing_to_do(efsprov):
     efsprov.sync("tiny==1.0")
     before = snapshot(efsprov.root)

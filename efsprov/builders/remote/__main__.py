@@ -12,8 +12,11 @@ _OWN_PROGRAM = (sys.executable, "-I", "-m", "efsprov.builders.remote")
 
 
 def _load_build() -> Build:
-    from efsprov.pipeline.run import build  # noqa: PLC0415 - only the process that builds pays for its imports
+    # Only the process that builds pays for these.
+    from efsprov.pipeline.run import build  # noqa: PLC0415
+    from efsprov.store.own_umask import admit_readers  # noqa: PLC0415
 
+    admit_readers()
     return build
 
 
