@@ -24,7 +24,7 @@ lint: install
 	$(BIN)/mypy
 
 test: install lint lab-packages
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 4 --dist loadgroup
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist build
