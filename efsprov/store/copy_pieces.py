@@ -43,7 +43,8 @@ class PiecewiseCopy:
         """
         self._queue.away(1)
         try:
-            return self._read_all()
+            with self._queue.turn(self._entry.size):
+                return self._read_all()
         finally:
             self._queue.help_until(lambda: self._pending == 0)
             self._queue.away(-1)

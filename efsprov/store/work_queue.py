@@ -11,7 +11,8 @@ handed in last, so that few wait with their descriptors open.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final, Protocol
@@ -22,6 +23,9 @@ from efsprov.store.copy_plan import FolderPlan, Task
 _WAVE: Final = 8
 _SHORT: Final = 64  # round trips: a chain that can as well be begun last
 _WAVES: Final = 2  # so many folders at least share the workers
+# Files of so many pieces go a few at a time, their pieces by all workers: after a kill only what is whole counts.
+_HUGE: Final = 64
+_HUGE_AT_ONCE: Final = 2
 
 
 @dataclass(eq=False)
@@ -86,6 +90,7 @@ class WorkQueue:
         self._jobs = 0
         self._waiting = 0
         self._away = 0
+        self._huge = 0
 
     @property
     def starved(self) -> bool:
@@ -223,6 +228,26 @@ class WorkQueue:
                 piece = self._piece_or_wait()
             if piece is not None:
                 piece.run()
+
+    @contextmanager
+    def turn(self, size: int) -> Iterator[None]:
+        """Wait until a file of ``size`` bytes may be read, working on pieces of others meanwhile."""
+        if size < _HUGE * self.buffer_size:
+            yield
+            return
+        self.help_until(self._take_turn)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._huge -= 1
+                self._room.notify_all()
+
+    def _take_turn(self) -> bool:
+        if self._huge >= _HUGE_AT_ONCE and not self.finished.is_set():
+            return False
+        self._huge += 1
+        return True
 
     def give_back(self, buffer: bytearray) -> None:
         """Return a buffer for others to use."""

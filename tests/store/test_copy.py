@@ -167,6 +167,24 @@ class TestResume:
         assert report.written_bytes == 3 * (64 << 10)
         assert tree_of(staging) == wanted(contents)
 
+    def test_huge_files_become_whole_a_few_at_a_time(self, source, staging):
+        contents = {f"shard-{n}": os.urandom(70 * SMALL_PIECES.buffer_size) for n in range(8)}
+        files = make_tree(source, contents)
+
+        class Half(FileOps):
+            left = sum(map(len, contents.values())) // 2
+
+            def pwrite(self, fd, data, offset):
+                self.left -= len(data)
+                if self.left <= 0:
+                    raise OSError(errno.EIO, "half of it is written")
+                return super().pwrite(fd, data, offset)
+
+        with pytest.raises(RootError):
+            copy(source, staging, files, ops=Half())
+        assert copy(source, staging, files).kept_files >= 2
+        assert tree_of(staging) == wanted(contents)
+
     def test_a_file_that_is_too_long_is_cut(self, source, staging):
         files = make_tree(source, {"f": b"right"})
         make_tree(staging, {"f": b"right and wrong"})
