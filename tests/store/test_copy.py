@@ -181,7 +181,7 @@ class TestResume:
                 return super().pwrite(fd, data, offset)
 
         with pytest.raises(RootError):
-            copy(source, staging, files, ops=Half())
+            copy(source, staging, files, ops=Half(), limits=replace(SMALL_PIECES, start=32, workers=32))
         assert copy(source, staging, files).kept_files >= 2
         assert tree_of(staging) == wanted(contents)
 
