@@ -82,7 +82,7 @@ def test_goes_on_after_a_kill(nfs_guest, source, other):
     told = report(copy(nfs_guest, other, source, f"{MOUNTS[other]}/staging"))
     spent = nfs_guest.rpcs(other) - before
     assert_whole(nfs_guest, source, "staging")
-    assert told["kept_files"] > 0
+    assert told["kept_bytes"] > total * 0.7  # noted as whole, or found to be what it should when it was read
     # Besides what was missing: the files in the workers' hands, and the notes.
     assert spent.write_bytes < total * 0.2 + 64 * 4000 + (1 << 20)
 
