@@ -38,7 +38,7 @@ from tests.lab import MOUNTS, Guest
 from tests.lab.guest import EXPORT
 
 FRAMEWORKS = {"tensorflow": ("tensorflow==2.15", "python3.11"), "torch": ("torch==2.13.0", "host")}
-# What the issue asks for: (bar, aim).
+# Each has a bar to hold and an aim beyond it.
 BARS = {
     "tensorflow": {"requests": (1700, 1000), "wall": (1.0, 0.85)},
     "torch": {"requests": (1500, 600), "wall": (1.1, 0.85)},

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from efsprov.aws.errors import code_of
 from efsprov.aws.session import Aws
@@ -26,8 +26,8 @@ class Subnet:
 
 
 @dataclass(frozen=True)
-class Ingress:
-    """What one rule of a security group lets in: TCP ports from ``first`` to ``last``, from blocks and other groups."""
+class PortRule:
+    """What one rule of a security group lets through: TCP ports from ``first`` to ``last``, from or to blocks and groups."""
 
     group: str
     first: int
@@ -50,11 +50,22 @@ def has_internet_route(aws: Aws, subnet: Subnet) -> bool:
     return any(gateway.startswith("igw-") for table in tables for gateway in table)
 
 
-def list_ingress(aws: Aws, groups: Iterable[str]) -> tuple[Ingress, ...]:
+def list_ingress(aws: Aws, groups: Iterable[str]) -> tuple[PortRule, ...]:
     """Return what security groups let in over TCP; a rule for all protocols counts as all ports."""
+    return _port_rules(aws, groups, "IpPermissions")
+
+
+def list_egress(aws: Aws, groups: Iterable[str]) -> tuple[PortRule, ...]:
+    """Return what security groups let out over TCP; a rule for all protocols counts as all ports."""
+    return _port_rules(aws, groups, "IpPermissionsEgress")
+
+
+def _port_rules(
+    aws: Aws, groups: Iterable[str], way: Literal["IpPermissions", "IpPermissionsEgress"]
+) -> tuple[PortRule, ...]:
     told = aws.call(lambda: aws.ec2.describe_security_groups(GroupIds=sorted(set(groups))))["SecurityGroups"]
     return tuple(
-        Ingress(
+        PortRule(
             group["GroupId"],
             rule.get("FromPort", 0) if rule["IpProtocol"] != "-1" else 0,
             rule.get("ToPort", 65535) if rule["IpProtocol"] != "-1" else 65535,
@@ -62,7 +73,7 @@ def list_ingress(aws: Aws, groups: Iterable[str]) -> tuple[Ingress, ...]:
             tuple(pair["GroupId"] for pair in rule.get("UserIdGroupPairs", []) if "GroupId" in pair),
         )
         for group in told
-        for rule in group["IpPermissions"]
+        for rule in group.get(way, [])
         if rule["IpProtocol"] in {"tcp", "6", "-1"}
     )
 

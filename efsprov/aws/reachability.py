@@ -1,6 +1,6 @@
-"""What may leave a function's subnets: security groups' outgoing rules, default routes, VPC endpoints, permissions."""
+"""What may leave a function's subnets: default routes, VPC endpoints, permissions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,39 +11,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Egress:
-    """What one rule of a security group lets out: TCP ports from ``first`` to ``last``, to blocks and other groups."""
-
-    group: str
-    first: int
-    last: int
-    blocks: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Way:
     """Where a subnet's default route leads: "nat", "internet" (a gateway), "other" or "" for nowhere."""
 
     subnet: str
     leads: str
-
-
-def list_egress(aws: Aws, groups: Iterable[str]) -> tuple[Egress, ...]:
-    """Return what security groups let out over TCP; a rule for all protocols counts as all ports."""
-    told = aws.call(lambda: aws.ec2.describe_security_groups(GroupIds=sorted(set(groups))))["SecurityGroups"]
-    return tuple(
-        Egress(
-            group["GroupId"],
-            rule.get("FromPort", 0) if rule["IpProtocol"] != "-1" else 0,
-            rule.get("ToPort", 65535) if rule["IpProtocol"] != "-1" else 65535,
-            tuple(block["CidrIp"] for block in rule.get("IpRanges", [])),
-            tuple(pair["GroupId"] for pair in rule.get("UserIdGroupPairs", []) if "GroupId" in pair),
-        )
-        for group in told
-        for rule in group.get("IpPermissionsEgress", [])
-        if rule["IpProtocol"] in {"tcp", "6", "-1"}
-    )
 
 
 def default_way(aws: Aws, subnet: str, vpc: str) -> Way:

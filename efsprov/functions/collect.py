@@ -17,8 +17,8 @@ from efsprov.aws.file_system_details import (
 from efsprov.aws.filesystems import MountTarget, list_mount_targets
 from efsprov.aws.functions import FunctionConfig, client, get_function, read_function_tags
 from efsprov.aws.identity import who_am_i
-from efsprov.aws.network import describe_subnets, list_ingress
-from efsprov.aws.reachability import default_way, list_egress, may
+from efsprov.aws.network import describe_subnets, list_egress, list_ingress
+from efsprov.aws.reachability import default_way, may
 from efsprov.aws.session import Aws
 from efsprov.core.errors import EfsprovError
 from efsprov.functions.channels import ChannelFacts

@@ -8,8 +8,8 @@ from efsprov.aws.file_system_details import AccessPointDetails, FileSystemDetail
 from efsprov.aws.filesystems import MountTarget
 from efsprov.aws.functions import FunctionConfig
 from efsprov.aws.identity import Identity
-from efsprov.aws.network import Ingress, Subnet
-from efsprov.aws.reachability import Egress, Way
+from efsprov.aws.network import PortRule, Subnet
+from efsprov.aws.reachability import Way
 from efsprov.functions.channels import ChannelFacts
 from efsprov.functions.room import Room
 
@@ -43,8 +43,8 @@ class Facts:
     policy: Mapping[str, Any] | Unread | None = None
     mount_targets: tuple[MountTarget, ...] | Unread = ()
     subnets: Mapping[str, Subnet] | Unread = field(default_factory=dict)
-    egress: tuple[Egress, ...] | Unread = ()
-    ingress: tuple[Ingress, ...] | Unread = ()
+    egress: tuple[PortRule, ...] | Unread = ()
+    ingress: tuple[PortRule, ...] | Unread = ()
     ways: tuple[Way, ...] | Unread = ()
     permissions: Mapping[str, bool] | Unread = field(default_factory=dict)
     channels: tuple[ChannelFacts, ...] | Unread | None = None

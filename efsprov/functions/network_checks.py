@@ -6,8 +6,7 @@ from typing import Final
 
 from efsprov.aws.filesystems import MountTarget
 from efsprov.aws.functions import FunctionConfig
-from efsprov.aws.network import Ingress, Subnet
-from efsprov.aws.reachability import Egress
+from efsprov.aws.network import PortRule, Subnet
 from efsprov.functions.facts import Facts, Unread
 from efsprov.functions.finding import Finding, ok, problem, unknown, warning
 
@@ -97,14 +96,14 @@ def check_way_out(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _lets_out(rule: Egress, target: MountTarget) -> bool:
+def _lets_out(rule: PortRule, target: MountTarget) -> bool:
     if not rule.first <= _NFS <= rule.last:
         return False
     return bool(set(rule.groups) & set(target.groups)) or any(_holds(block, target.address) for block in rule.blocks)
 
 
 def _all_let_in(
-    rules: tuple[Ingress, ...], target: MountTarget, function: FunctionConfig, subnets: Mapping[str, Subnet]
+    rules: tuple[PortRule, ...], target: MountTarget, function: FunctionConfig, subnets: Mapping[str, Subnet]
 ) -> bool:
     """Whether functions in each of the subnets of the target's zone get in: they have addresses all over a subnet."""
     return all(
@@ -114,7 +113,7 @@ def _all_let_in(
     )
 
 
-def _lets_in(rule: Ingress, target: MountTarget, function: FunctionConfig, subnet: Subnet) -> bool:
+def _lets_in(rule: PortRule, target: MountTarget, function: FunctionConfig, subnet: Subnet) -> bool:
     if rule.group not in target.groups or not rule.first <= _NFS <= rule.last:
         return False
     return bool(set(rule.groups) & set(function.groups)) or any(_holds(block, subnet.cidr) for block in rule.blocks)

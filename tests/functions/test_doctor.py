@@ -9,8 +9,8 @@ from efsprov.aws.file_system_details import AccessPointDetails, FileSystemDetail
 from efsprov.aws.filesystems import MountTarget
 from efsprov.aws.functions import Mounted
 from efsprov.aws.identity import Identity
-from efsprov.aws.network import Ingress, Subnet
-from efsprov.aws.reachability import Egress, Way
+from efsprov.aws.network import PortRule, Subnet
+from efsprov.aws.reachability import Way
 from efsprov.functions.channels import ChannelFacts
 from efsprov.functions.doctor import examine
 from efsprov.functions.facts import Account, Facts, Unread
@@ -43,8 +43,8 @@ def healthy(function):
         policy={"Statement": []},
         mount_targets=(TARGET_A, TARGET_B),
         subnets=SUBNETS,
-        egress=(Egress("sg-1", 0, 65535, ("0.0.0.0/0",)),),
-        ingress=(Ingress("sg-efs", 2049, 2049, (), ("sg-1",)),),
+        egress=(PortRule("sg-1", 0, 65535, ("0.0.0.0/0",)),),
+        ingress=(PortRule("sg-efs", 2049, 2049, (), ("sg-1",)),),
         permissions={MOUNT: True, WRITE: False},
         channels=(CHANNEL,),
         wanted_channels=("tf",),
@@ -111,18 +111,18 @@ FACTS = {
         ("mount targets", "problem"),
     ),
     "nothing out": ({"egress": ()}, ("security group, out", "problem")),
-    "only https out": ({"egress": (Egress("sg-1", 443, 443, ("0.0.0.0/0",)),)}, ("security group, out", "problem")),
+    "only https out": ({"egress": (PortRule("sg-1", 443, 443, ("0.0.0.0/0",)),)}, ("security group, out", "problem")),
     "out to one zone": (
-        {"egress": (Egress("sg-1", 2049, 2049, ("10.0.1.0/24",)),)},
+        {"egress": (PortRule("sg-1", 2049, 2049, ("10.0.1.0/24",)),)},
         ("security group, out", "problem"),
     ),
     "nothing in": ({"ingress": ()}, ("security group, in", "problem")),
     "in from another group": (
-        {"ingress": (Ingress("sg-efs", 2049, 2049, (), ("sg-x",)),)},
+        {"ingress": (PortRule("sg-efs", 2049, 2049, (), ("sg-x",)),)},
         ("security group, in", "problem"),
     ),
     "in from half a subnet": (
-        {"ingress": (Ingress("sg-efs", 2049, 2049, ("10.0.1.0/25", "10.0.2.0/24")),)},
+        {"ingress": (PortRule("sg-efs", 2049, 2049, ("10.0.1.0/25", "10.0.2.0/24")),)},
         ("security group, in", "problem"),
     ),
     "may not mount": ({"permissions": {MOUNT: False, WRITE: False}}, ("role's permissions", "problem")),

@@ -7,7 +7,7 @@ from typing import Final
 
 from efsprov.aws.compute import TypeFacts
 from efsprov.aws.filesystems import MountTarget
-from efsprov.aws.network import Ingress, Subnet
+from efsprov.aws.network import PortRule, Subnet
 from efsprov.core.errors import BuilderError
 
 NFS_PORT: Final = 2049
@@ -86,7 +86,7 @@ def candidates(
 def client_groups(
     file_system: str,
     targets: Sequence[MountTarget],
-    rules: Sequence[Ingress],
+    rules: Sequence[PortRule],
     subnets: Iterable[Subnet],
     extra: Sequence[str],
 ) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from efsprov.aws.compute import TypeFacts
 from efsprov.aws.filesystems import MountTarget
-from efsprov.aws.network import Ingress, Subnet
+from efsprov.aws.network import PortRule, Subnet
 from efsprov.builders.ec2.placement import candidates, client_groups, usable_subnets
 from efsprov.core.errors import BuilderError
 
@@ -16,7 +16,7 @@ SUBNETS = {s.id: s for s in (A, B)}
 
 
 def rule(first=2049, last=2049, **source):
-    return Ingress("sg-mt", first, last, **source)
+    return PortRule("sg-mt", first, last, **source)
 
 
 @pytest.mark.parametrize(
