@@ -12,4 +12,4 @@ stress:
 	$(STORE_PYTHON) -m tests.store.stress --processes 4 --seconds $(STRESS_SECONDS) $(STRESS_OPTIONS)
 
 test-nfs-long: lab-packages
-	$(STORE_PYTHON) -m pytest -p no:xdist -m 'lab and slow' tests/store
+	$(STORE_PYTHON) -m pytest -n 0 -m 'lab and slow' tests/store
