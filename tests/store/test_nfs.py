@@ -219,7 +219,7 @@ class TestWriters:
 
 
 def many_syncs(workers, *, each):
-    running = [worker.start("syncs", first=100 * n + 1000, count=each) for n, worker in enumerate(workers)]
+    running = [worker.start("syncs", first=1000 * (n + 1), count=each) for n, worker in enumerate(workers)]
     done = [one.result(timeout=3600) for one in running]
     entries = sound(workers[0])
     assert entries == sound(workers[1])
