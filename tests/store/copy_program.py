@@ -14,7 +14,7 @@ import signal
 from pathlib import Path
 
 from efsprov.core import filelist
-from efsprov.store.copy import copy_tree
+from efsprov.store.copy import CopyLimits, copy_tree
 from efsprov.store.fileops import FileOps
 from efsprov.store.links import LinkIndex, LinkSource
 
@@ -50,7 +50,12 @@ def main():
     files = filelist.parse(options.files.read_text("utf-8", "surrogateescape"), where="files")
     links = LinkIndex.build(files, [(LinkSource.of(options.release), files)] if options.release else [])
     ops = FileOps() if options.kill_at is None else Killed(options.kill_at)
-    print(json.dumps(dataclasses.asdict(copy_tree(options.source, options.staging, files, ops=ops, links=links))))
+    # Few workers have few files in their hands when they die.
+    limits = (
+        CopyLimits() if options.kill_at is None else CopyLimits(start=4, workers=4, buffers=4, buffer_size=64 << 10)
+    )
+    report = copy_tree(options.source, options.staging, files, ops=ops, links=links, limits=limits)
+    print(json.dumps(dataclasses.asdict(report)))
 
 
 if __name__ == "__main__":

@@ -51,13 +51,15 @@ class TestHolding:
 
     def test_waits_for_another_publisher_and_says_for_whom(self, channel, holder):
         waited = []
+        release = threading.Thread(target=holder.communicate, args=("",))
 
         def on_wait(who):
             waited.append(who)
-            threading.Thread(target=holder.communicate, args=("",)).start()
+            release.start()
 
         with publisher_lock(channel, wait=True, on_wait=on_wait):
             pass
+        release.join()
         assert len(waited) == 1
         assert waited[0].startswith("somebody@there[7] since 20")
 
