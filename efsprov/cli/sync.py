@@ -73,9 +73,8 @@ def _report(plan: Plan, result: BuildResult) -> None:
     if result.outcome == "unchanged":
         out.print(f"[green]✓[/] {label}: nothing to do. The current release {result.release} has the same lock.")
     elif result.outcome == "reactivated":
-        out.print(
-            f"[green]✓[/] {label}: release {result.release} has the same lock; it is current again (was {result.before})."
-        )
+        now = f"current again (was {result.before})" if result.before else "current"
+        out.print(f"[green]✓[/] {label}: release {result.release} has the same lock; it is {now}.")
     else:
         figures = result.figures
         linked = f", {size(figures.linked_bytes)} of it linked" if figures.linked_bytes else ""

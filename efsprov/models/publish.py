@@ -18,6 +18,7 @@ from efsprov.core.manifest import Builder, Figures
 from efsprov.models.manifest import ModelFacts, ModelManifest, read_model_manifest
 from efsprov.pipeline.place import place
 from efsprov.pipeline.steps import Steps
+from efsprov.store.current import project
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel
 from efsprov.store.publish import activate, activate_published, publish
@@ -85,7 +86,8 @@ def publish_model(
         state = read_state(channel)
         if later := draft.superseded_by(channel, state):
             return _left_alone(channel, later)
-        if same := _find_same(channel, state, payload.digest):
+        same = _find_same(channel, state, payload.digest)
+        if same and (not activate or same == state.current):  # else it may be on its way: its publisher holds the lock
             return _use(channel, same, steps, wanted=activate)
 
     def on_wait(holder: str) -> None:
@@ -97,12 +99,11 @@ def publish_model(
             steps.note("publish", line)
         if later := draft.superseded_by(channel, prepared.state):
             return _left_alone(channel, later)
-        same = _find_same(channel, prepared.state, payload.digest)
-        if same is None:
-            with _removed_on_failure(channel, prepared.staging):
-                manifest = _publish(lock, payload, prepared.staging, prepared.state, steps)
-            return _activate(channel, manifest, prepared.state, steps, wanted=activate)
-    return _use(channel, same, steps, wanted=activate)  # whom we waited for has just published it
+        if same := _find_same(channel, prepared.state, payload.digest):
+            return _use(channel, same, steps, wanted=activate)  # whom we waited for has just published it, perhaps
+        with _removed_on_failure(channel, prepared.staging):
+            manifest = _publish(lock, payload, prepared.staging, prepared.state, steps)
+        return _activate(channel, manifest, prepared.state, steps, wanted=activate)
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,8 @@ def _use(channel: Channel, release: str, steps: Steps, *, wanted: bool) -> Publi
         with steps.step("activate") as step:
             before, outcome = activate(channel, release), "reactivated"
             step.outcome = release
+    elif wanted:
+        project(channel)  # who made it current may have died between the journal and the swap
     return Published(
         outcome=outcome,
         release=release,

@@ -20,6 +20,7 @@ from efsprov.pipeline.place import place
 from efsprov.pipeline.scratch import scratch_folder
 from efsprov.pipeline.steps import Steps
 from efsprov.store.copy_record import record_path
+from efsprov.store.current import project
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel, Root
 from efsprov.store.publish import activate, activate_published, publish
@@ -44,8 +45,11 @@ def build(
     target = Target.parse(request.target)
     channel = root.channel(request.channel, target.name, writer=writer)
     steps = Steps(emit)
-    if channel.exists and (same := find_same(channel, read_state(channel), request.lock_digest)):
-        return _use_existing(channel, same, request, steps)
+    if channel.exists:
+        state = read_state(channel)
+        same = find_same(channel, state, request.lock_digest)
+        if same and _is_done(channel, state, same, request):
+            return _use_existing(channel, same, request, steps)
 
     def on_wait(holder: str) -> None:
         steps.note("publish", f"{channel.label} is being published by {holder}: waiting until that is done.")
@@ -54,10 +58,9 @@ def build(
         prepared = prepare_for_publishing(lock, keep_staging=request.lock_digest[:16])
         for line in prepared.lines():
             steps.note("publish", line)
-        same = find_same(channel, prepared.state, request.lock_digest)
-        if same is None:
-            return _build(lock, request, target, prepared.staging, prepared.state, steps, settings=settings)
-    return _use_existing(channel, same, request, steps)  # whom we waited for has just published it
+        if same := find_same(channel, prepared.state, request.lock_digest):
+            return _use_existing(channel, same, request, steps)  # whom we waited for has just published it, perhaps
+        return _build(lock, request, target, prepared.staging, prepared.state, steps, settings=settings)
 
 
 def find_same(channel: Channel, state: State, lock_digest: str) -> str | None:
@@ -77,26 +80,35 @@ def find_same(channel: Channel, state: State, lock_digest: str) -> str | None:
     return None
 
 
+def _is_done(channel: Channel, state: State, release: str, request: BuildRequest) -> bool:
+    """Tell whether nothing is left to decide: the release is current, or is not to be, or was by this very request.
+
+    That request arrives again, and somebody may have rolled back since. Any other release that is not current may be
+    on its way there: its publisher holds the lock.
+    """
+    if not request.activate or state.current == release:
+        return True
+    return bool(state.releases[release].activated) and read_manifest(channel, release).tx == request.run
+
+
 def _use_existing(channel: Channel, release: str, request: BuildRequest, steps: Steps) -> BuildResult:
     manifest = read_manifest(channel, release)
     state = read_state(channel)
-    before, mine = state.current, manifest.tx == request.run
-    # A request that arrives again after its release was current is done: somebody may have rolled back since.
-    done = before == release or (mine and bool(state.releases[release].activated))
-    if request.activate and not done:
+    before, done = state.current, _is_done(channel, state, release, request)
+    if not done:
         with steps.step("activate") as step:
             before = activate(channel, release)
             step.outcome = release
-    outcome: Literal["published", "unchanged", "reactivated"] = "unchanged"
-    if mine:
+    elif request.activate:
+        project(channel)  # who made it current may have died between the journal and the swap
+    outcome: Literal["published", "unchanged", "reactivated"] = "unchanged" if done else "reactivated"
+    if manifest.tx == request.run:
         outcome = "published"
-    elif request.activate and not done:
-        outcome = "reactivated"
     return BuildResult(
         outcome=outcome,
         release=release,
         path=str(channel.release_path(release)),
-        activated=(request.activate and not done) or state.current == release,
+        activated=not done or state.current == release,
         before=before if before != release else None,
         smoke=manifest.smoke,
         figures=manifest.figures,

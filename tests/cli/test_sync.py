@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from efsprov.store.layout import Root
+from efsprov.store.publisher_lock import publisher_lock
 from tests.cli.conftest import RUNTIME, snapshot
 
 
@@ -66,6 +68,29 @@ def test_the_same_lock_is_nothing_to_do(efsprov):
     assert answer.code == 0
     assert "nothing to do" in answer.out
     assert snapshot(efsprov.root) == before
+
+
+def test_the_same_lock_again_mends_current_where_a_publisher_died_before_the_swap(efsprov):
+    efsprov.sync("tiny==1.0")
+    release = current(efsprov)
+    next(efsprov.root.rglob("current")).unlink()
+    answer = efsprov.sync("tiny==1.0")
+    assert "nothing to do" in answer.out
+    assert current(efsprov) == release
+
+
+def test_a_release_becomes_current_again_after_whoever_publishes(efsprov):
+    """It may be what they have just published and are about to make current."""
+    efsprov.sync("tiny==1.0")
+    efsprov.sync("tiny==2.0")
+    second = current(efsprov)
+    (target,) = (efsprov.root / "deps" / "tiny").iterdir()
+    channel = Root.open(efsprov.root, writing=True).channel("tiny", target.name)
+    with publisher_lock(channel, wait=False):
+        answer = efsprov.sync("tiny==1.0", "--no-wait")
+        assert answer.code == 9, answer.err
+        assert efsprov.sync("tiny==2.0", "--no-wait").code == 0
+    assert current(efsprov) == second
 
 
 def test_a_published_release_with_the_same_lock_is_made_current_again(efsprov):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from efsprov.core.errors import FetchError, ModelError, UsageError
+from efsprov.core.errors import BusyError, FetchError, ModelError, UsageError
 from efsprov.core.events import SILENT
 from efsprov.core.retention import Rules
 from efsprov.models.formats.inspection import RISKS
@@ -16,10 +16,12 @@ from efsprov.models.manifest import read_model_manifest
 from efsprov.models.provision import Provision, provision
 from efsprov.models.source import Gathered, LocalSource
 from efsprov.pipeline.steps import Steps
+from efsprov.store.current import read_current
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Root
 from efsprov.store.prune import execute_prune, plan_prune
 from efsprov.store.publish import rollback
+from efsprov.store.publisher_lock import publisher_lock
 from efsprov.store.verify import check_channel, check_release
 from tests.models.conftest import write_safetensors, write_zip
 
@@ -101,6 +103,24 @@ def test_an_earlier_model_becomes_current_again(channel, make_safetensors):
     again = push(channel, make_safetensors(fill=1))
     assert (again.outcome, again.release) == ("reactivated", first.release)
     assert read_state(channel).current == first.release
+
+
+def test_an_earlier_model_becomes_current_again_after_whoever_publishes(channel, make_safetensors):
+    """It may be what they have just published and are about to make current."""
+    first = push(channel, make_safetensors(fill=1))
+    push(channel, make_safetensors(fill=2))
+    with publisher_lock(channel, wait=False):
+        with pytest.raises(BusyError):
+            push(channel, make_safetensors(fill=1), wait=False)
+        assert push(channel, make_safetensors(fill=2), wait=False).outcome == "unchanged"
+    assert read_state(channel).current != first.release
+
+
+def test_the_same_model_again_mends_current_where_a_publisher_died_before_the_swap(channel, make_safetensors):
+    done = push(channel, make_safetensors())
+    channel.current.unlink()
+    assert push(channel, make_safetensors()).outcome == "unchanged"
+    assert read_current(channel) == done.release
 
 
 def test_rollback_and_prune_are_those_of_dependencies(channel, make_safetensors):
