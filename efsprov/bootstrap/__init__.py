@@ -13,7 +13,8 @@ import os
 import sys
 from _frozen_importlib_external import PathFinder
 
-from efsprov.bootstrap._finder import Accelerator, tell
+from efsprov.bootstrap._finder import Accelerator
+from efsprov.bootstrap._index import tell
 from efsprov.bootstrap._pin import (
     BootstrapError,
     Release,

@@ -7,7 +7,6 @@ What it finds are the standard loaders' own specs, with real paths: `inspect`, `
 
 import _imp
 import marshal
-import sys
 from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import (
     BYTECODE_SUFFIXES,
@@ -20,7 +19,7 @@ from _frozen_importlib_external import (
 )
 
 from efsprov.bootstrap._caches import Caches
-from efsprov.bootstrap._index import BYTECODE, EXTENSION, NAMESPACE, PACKED, SOURCE, UNKNOWN, Index, UnusableError
+from efsprov.bootstrap._index import BYTECODE, EXTENSION, NAMESPACE, PACKED, SOURCE, UNKNOWN, Index, UnusableError, tell
 from efsprov.bootstrap._readahead import ReadAhead
 
 TYPE_CHECKING = False
@@ -158,9 +157,11 @@ class _PackedCode:
         loader.__dict__.pop("get_code", None)
         path: str = loader.get_filename(fullname)  # raises where the standard method would: a loader is for one name
         self._opened.caches.fill()
-        data = self._opened.index.read(*self._where)
+        index = self._opened.index
+        data = index.read(*self._where)
         if data is None:
-            tell(f"{path} is imported without the index: its bytecode in the pack is damaged or cannot be read")
+            if index.open(self._where[0]) is not None:  # else it was told of the whole pack
+                tell(f"{path} is imported without the index: its bytecode in the pack is damaged or cannot be read")
             plain: "Optional[CodeType]" = loader.get_code(fullname)
             return plain
         code: "CodeType" = marshal.loads(data)  # noqa: S302 - bytecode is what it is for
@@ -175,9 +176,3 @@ class _PackedCode:
     def __reduce__(self) -> "tuple[Callable[..., object], tuple[object, ...]]":
         """A pickled loader is a plain one."""
         return getattr, (_LOADERS[SOURCE](self._loader.name, self._loader.path), "get_code")
-
-
-def tell(line: str) -> None:
-    """One line for the log."""
-    if sys.stderr is not None:
-        print(f"efsprov: {line}", file=sys.stderr, flush=True)  # noqa: T201

@@ -1,6 +1,6 @@
-"""The import index of a release, ``import.index`` and ``import.pack``: what they hold and whether they can be used here.
+"""The import index of a release, ``import.index`` and ``import.packs``: what they hold and whether they can be used here.
 
-The format is described in docs/reference/import-index.md. The builder writes both with the target's interpreter and
+The format is described in docs/reference/import-index.md. The builder writes them with the target's interpreter and
 this module's constants; here they are read. Nothing is parsed before it is asked for, except the table of folders.
 """
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from typing import Any, Optional
 
 INDEX_NAME = "import.index"
-PACK_NAME = "import.pack"
+PACKS_NAME = "import.packs"
 
 MAGIC = b"\x89EFSPIX\n"  # the first byte is no text, the last one suffers when line ends are converted
-VERSION = 1
+VERSION = 2
 # Fields of the header: (offset, size). Integers are little-endian and unsigned.
-AT_VERSION, AT_BYTECODE, AT_BODY, AT_PACK, AT_FIGURES, AT_CHECKSUM = (
+AT_VERSION, AT_BYTECODE, AT_BODY, AT_PACKS, AT_FIGURES, AT_CHECKSUM = (
     (8, 4),
     (12, 4),
     (16, 8),
@@ -45,7 +45,7 @@ FIGURES = (
 )
 
 # What an entry of a folder's table is. Entries are (kind, path from the folder) and, for PACKED ones, where their code
-# object lies in the pack: offset, size, checksum. UNKNOWN ones are for the standard finder to find.
+# object lies: number of the pack, offset, size, checksum. UNKNOWN ones are for the standard finder to find.
 PACKED, SOURCE, EXTENSION, BYTECODE, NAMESPACE, UNKNOWN = range(6)
 
 
@@ -58,13 +58,13 @@ def checksum(data: "bytes | memoryview") -> bytes:
     return _imp.source_hash(0x45465350, data)
 
 
-def header(body: bytes, pack_size: int, figures: "Mapping[str, int]") -> bytes:
+def header(body: bytes, packs_size: int, figures: "Mapping[str, int]") -> bytes:
     """The bytes in front of BODY in an index file; FIGURES has each name of `FIGURES`."""
     fields = (
         VERSION.to_bytes(4, "little"),
         MAGIC_NUMBER,
         len(body).to_bytes(8, "little"),
-        pack_size.to_bytes(8, "little"),
+        packs_size.to_bytes(8, "little"),
         *(figures[name].to_bytes(8, "little") for name in FIGURES),
     )
     start = MAGIC + b"".join(fields)
@@ -74,24 +74,25 @@ def header(body: bytes, pack_size: int, figures: "Mapping[str, int]") -> bytes:
 class Index:
     """An index that has been checked against this interpreter and its own checksum.
 
-    ``site`` is the folder that it describes, ``pack`` an open file descriptor of the pack. What an import will need:
-    ``files``, ``steps``, ``positions`` and ``spans`` are explained at `ReadAhead`, ``lines`` and ``linked`` at `Caches`.
+    ``site`` is the folder that it describes, ``packs`` how many packs there are. What an import will need: ``files``, ``steps``, ``positions`` and ``spans`` are explained at `ReadAhead`, ``lines`` and ``linked`` at `Caches`.
     """
 
     def __init__(self, release: str) -> None:
         reason = _why_not_here()
         if reason:
             raise UnusableError(reason)
+        self._release = release
         self.site = release + "/site"
-        body, pack_size = _body(release)
+        body = _body(release)
+        self._opened: "dict[int, int]" = {}
         try:
-            suffixes, self._folders, self._distributions, plan = _parse(body)
+            suffixes, self._packs, self._folders, self._distributions, plan = _parse(body)
             self.files, self.steps, self.positions, self.spans, self.lines, self.linked = _parse(plan)
         except (ValueError, EOFError, TypeError) as error:
             raise UnusableError(f"{INDEX_NAME} is malformed ({error})") from None
         if suffixes != _imp.extension_suffixes():
             raise UnusableError(f"extension modules are called {suffixes[0]} there")
-        self.pack = _open_pack(release, pack_size)
+        self.packs = len(self._packs)
 
     def folder(self, path: str) -> "Optional[dict[str, tuple[Any, ...]]]":
         """{name of a module: its entry} of the folder at PATH; None where the index has no such folder."""
@@ -101,17 +102,54 @@ class Index:
         return None if table is None else _parse(table)
 
     def distributions(self) -> "dict[str, tuple[Any, ...]]":
-        """{name of a .dist-info folder: (names in it, {name of a file: where its text lies in the pack})}."""
+        """{name of a .dist-info folder: (names in it, {name of a file: where its text lies in a pack})}."""
         told: "dict[str, tuple[Any, ...]]" = _parse(self._distributions)
         return told
 
-    def read(self, offset: int, size: int, digest: bytes) -> "Optional[bytes]":
-        """SIZE bytes at OFFSET of the pack; None where they are not what the builder wrote."""
+    def read(self, pack: int, offset: int, size: int, digest: bytes) -> "Optional[bytes]":
+        """SIZE bytes at OFFSET of a pack; None where they are not what the builder wrote."""
+        opened = self.open(pack)
+        if opened is None:
+            return None
         try:
-            data = os.pread(self.pack, size, offset)
+            data = os.pread(opened, size, offset)
         except OSError:
             return None
         return data if len(data) == size and checksum(data) == digest else None
+
+    def open(self, pack: int) -> "Optional[int]":
+        """A descriptor of a pack, which stays open; None, and one line in the log, where it cannot be used."""
+        opened = self._opened.get(pack)
+        if opened is None:
+            opened = self._open(*self._packs[pack])
+            kept = self._opened.setdefault(pack, opened)
+            if kept != opened and opened >= 0:  # two threads at once
+                os.close(opened)
+            opened = kept
+        return opened if opened >= 0 else None
+
+    def _open(self, name: str, expected: int) -> int:
+        """A descriptor of the file NAME of the release, which has EXPECTED bytes; -1 where it cannot be used."""
+        path = f"{self._release}/{name}"
+        try:
+            opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            size = os.fstat(opened).st_size
+        except OSError as error:
+            tell(f"{path} cannot be used: {error.strerror}; what it holds is imported without it")
+            return -1
+        if size != expected:
+            os.close(opened)
+            tell(f"{path} cannot be used: it has {size} bytes of {expected}; what it holds is imported without it")
+            return -1
+        # Only what is asked for is read: what is worth reading ahead is known, the kernel need not guess.
+        os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_RANDOM)
+        return opened
+
+
+def tell(line: str) -> None:
+    """One line for the log."""
+    if sys.stderr is not None:
+        print(f"efsprov: {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _parse(data: bytes) -> "Any":
@@ -128,8 +166,8 @@ def _why_not_here() -> str:
     return ""
 
 
-def _body(release: str) -> "tuple[bytes, int]":
-    """(body of the index, size of its pack), read in one piece and checked."""
+def _body(release: str) -> bytes:
+    """The body of the index, read in one piece and checked."""
     try:
         opened = os.open(f"{release}/{INDEX_NAME}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -159,18 +197,4 @@ def _body(release: str) -> "tuple[bytes, int]":
         raise UnusableError(f"{INDEX_NAME} has {len(body)} bytes of {number(AT_BODY)}")
     if checksum(data[: AT_CHECKSUM[0]] + body) != field(AT_CHECKSUM):
         raise UnusableError(f"{INDEX_NAME} is damaged: its checksum does not match")
-    return body, number(AT_PACK)
-
-
-def _open_pack(release: str, expected: int) -> int:
-    try:
-        pack = os.open(f"{release}/{PACK_NAME}", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise UnusableError(f"no {PACK_NAME} ({error.strerror})") from None
-    size = os.fstat(pack).st_size
-    if size != expected:
-        os.close(pack)
-        raise UnusableError(f"{PACK_NAME} has {size} bytes of {expected}")
-    # Only what is asked for is read: what is worth reading ahead is known, the kernel need not guess.
-    os.posix_fadvise(pack, 0, 0, os.POSIX_FADV_RANDOM)
-    return pack
+    return body

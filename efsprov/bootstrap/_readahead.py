@@ -28,19 +28,20 @@ _OPEN, _BEGUN, _DONE = range(3)
 class ReadAhead:
     """The plan of one release and how far it has been carried out.
 
-    INDEX's ``files`` are names relative to the site, the first stands for the pack; ``steps`` are (number of a file,
+    INDEX's files are numbered: first its ``packs``, then ``files``, names relative to the site; ``steps`` are (number of a file,
     offset, length); ``positions`` tell the steps that each module's file needs; ``spans`` up to which step
     everything follows from importing one of the modules that the release was made for.
     """
 
     def __init__(self, index: Index) -> None:
+        self._index = index
         self._site = index.site + "/"
         self._files = index.files
         self._steps = index.steps
         self._positions = index.positions
         self._spans = index.spans
         self._states = bytearray(len(self._steps))
-        self._opened: "dict[int, int]" = {0: index.pack}
+        self._opened: "dict[int, int]" = {}
         self._used: "set[int]" = set()
         self._horizon = 0
         self._next = 0
@@ -79,10 +80,12 @@ class ReadAhead:
     def _open(self, file: int) -> "Optional[int]":
         """A descriptor of FILE, kept until the library has been loaded: closing it first would be one more request."""
         with self._opening.setdefault(file, _thread.allocate_lock()):  # two opens would be two requests
+            if file < self._index.packs:
+                return self._index.open(file)
             opened = self._opened.get(file)
             if opened is None:
                 try:
-                    opened = os.open(self._site + self._files[file], os.O_RDONLY | os.O_CLOEXEC)
+                    opened = os.open(self._site + self._files[file - self._index.packs], os.O_RDONLY | os.O_CLOEXEC)
                 except OSError:  # whoever needs it will say so
                     return None
                 # Exactly the pages that are asked for: the import did not touch their neighbours.
@@ -93,7 +96,7 @@ class ReadAhead:
     def _close_used(self) -> None:
         while self._used:
             file = self._used.pop()
-            if file and file in self._opened:  # the pack stays open
+            if file in self._opened:  # packs stay open
                 os.close(self._opened.pop(file))
 
     def _start(self) -> None:

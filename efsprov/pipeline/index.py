@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).parent / "in_target" / "index.py"
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 INDEX_NAME = "import.index"
 # The header up to its checksum; docs/reference/import-index.md.
-_MAGIC, _VERSION = b"\x89EFSPIX\n", 1
+_MAGIC, _VERSION = b"\x89EFSPIX\n", 2
 _HEAD = struct.Struct("<8sI4sQQ10Q")
 
 
@@ -57,7 +57,7 @@ class IndexReport(ImportFigures):
 def write_index(
     release: Path, site: Path, python: Path, smoke: SmokeResult | None, *, arch: str = "x86_64"
 ) -> IndexReport:
-    """Write ``import.index`` and ``import.pack`` into the folder ``release`` for the compiled tree ``site``.
+    """Write ``import.index`` and the files in ``import.packs`` into the folder ``release`` for the compiled tree ``site``.
 
     ``python`` is an interpreter of the target's version; ``arch`` the target's architecture in Lambda's words, which may
     be another than this machine's. Without ``smoke`` everything can be found, but nothing is read ahead. Raises

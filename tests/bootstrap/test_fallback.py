@@ -81,15 +81,12 @@ def _folder(name):
     ("damage", "reason"),
     [
         (_remove("import.index"), r"no import.index \(No such file"),
-        (_remove("import.pack"), r"no import.pack \(No such file"),
         (_cut("import.index", 0), "is not an index"),
         (_cut("import.index", 20), "has 0 bytes of"),
         (_cut("import.index", 121), "has 1 bytes of"),
         (_cut("import.index", -1), "bytes of"),
-        (_cut("import.pack", -1), "import.pack has"),
-        (_cut("import.pack", 0), "import.pack has 0 bytes"),
         (_put("import.index", 0, b"PK"), "is not an index"),
-        (_put("import.index", 8, b"\x02"), "has format 2, this shim knows 1"),
+        (_put("import.index", 8, b"\x01"), "has format 1, this shim knows 2"),
         (_put("import.index", 12, b"\x00\x00"), "is for another interpreter"),
         (_put("import.index", 32, b"\xff"), "its checksum does not match"),
         (_put("import.index", 112, b"\x00" * 8), "its checksum does not match"),
@@ -134,11 +131,39 @@ def test_an_index_of_another_interpreter_is_left_alone(root, run, python, interp
     assert "is for another interpreter" in log(outcome)[0]
 
 
+def pack_with(release, text):
+    """The name of the pack that holds TEXT, relative to the release, and where in it."""
+    for path in sorted((release / "import.packs").iterdir()):
+        at = path.read_bytes().find(text)
+        if at >= 0:
+            return str(path.relative_to(release)), at
+    raise AssertionError(text)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (_remove, "No such file or directory"),
+        (_folder, "Is a directory|it has \\d+ bytes"),
+        (lambda name: _cut(name, -1), "it has \\d+ bytes of"),
+        (lambda name: _cut(name, 0), "it has 0 bytes of"),
+    ],
+)
+def test_what_a_pack_holds_that_cannot_be_used_is_read_from_its_own_files(release, run, python, damage, reason):
+    """The packs are opened one by one, when something in them is needed."""
+    name, _ = pack_with(release, b"cold")
+    damage(name)(release)
+    outcome = run(LOOK, CHANNEL="main", python=python)
+    assert outcome.value == [*RIGHT, "IndexedFinder"], outcome.stderr
+    (line,) = log(outcome)
+    assert line.startswith(f"efsprov: {release}/{name} cannot be used: ")
+    assert re.search(reason, line)
+
+
 def test_damaged_bytecode_is_not_run(release, run, python):
     """Each module has its own checksum: the damaged one is read from its own file, the others from the pack."""
-    pack = (release / "import.pack").read_bytes()
-    at = pack.index(b"cold")
-    _put("import.pack", at, b"COLD")(release)
+    name, at = pack_with(release, b"cold")
+    _put(name, at, b"COLD")(release)
     outcome = run(LOOK, CHANNEL="main", python=python)
     assert outcome.value == [*RIGHT, "IndexedFinder"]
     (line,) = log(outcome)
@@ -195,7 +220,9 @@ def test_no_flipped_bit_gives_a_wrong_module(root, tmp_path):
     python = Path(sys.executable)
     compile_tree(release / "site", python)
     write_index(release, release / "site", python, smoke(release / "site", python, ("pack",)))
-    sizes = {name: (release / name).stat().st_size for name in ("import.index", "import.pack")}
+    written = [release / "import.index", *sorted((release / "import.packs").iterdir())]
+    sizes = {str(path.relative_to(release)): path.stat().st_size for path in written}
+    assert len(sizes) == 3, "hot, cold"
 
     @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(

@@ -72,11 +72,12 @@ def plan(readahead, tmp_path):
     opened = []
 
     def make(steps, positions, spans=None):
-        index = types.SimpleNamespace(site=str(site), pack=os.open(paths[0], os.O_RDONLY))
-        index.files, index.steps = ["", "a.so", "b.so", "missing.so"], steps
+        pack = os.open(paths[0], os.O_RDONLY)
+        index = types.SimpleNamespace(site=str(site), packs=1, open={0: pack}.get)
+        index.files, index.steps = ["a.so", "b.so", "missing.so"], steps
         index.positions, index.spans = positions, spans or {}
-        os.posix_fadvise(index.pack, 0, 0, os.POSIX_FADV_RANDOM)
-        opened.append(index.pack)
+        os.posix_fadvise(pack, 0, 0, os.POSIX_FADV_RANDOM)
+        opened.append(pack)
         return readahead.ReadAhead(index)
 
     make.site, make.paths = site, paths

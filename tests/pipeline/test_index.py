@@ -81,7 +81,8 @@ def make(order, **changes):
     arguments = {
         "starts": [0],
         "libraries": {},
-        "packed": {name: (16 + 1000 * i, 1000) for i, name in enumerate(n for n in order if n.endswith(".py"))},
+        "packs": 1,
+        "packed": {name: (0, 16 + 1000 * i, 1000) for i, name in enumerate(n for n in order if n.endswith(".py"))},
         "modules": frozenset(order),
     } | changes
     return planner.make_plan(order, arguments.pop("starts"), arguments.pop("libraries"), **arguments)
@@ -92,7 +93,7 @@ def test_steps_are_in_the_order_of_use():
     plan = make(
         order, libraries={"lib.so": [(0, PAGE)], "ext.so": [(PAGE, PAGE)]}, modules=frozenset(order) - {"lib.so"}
     )
-    assert plan.files == ["", "lib.so", "ext.so"]
+    assert plan.files == ["lib.so", "ext.so"]
     assert plan.steps == [(0, 0, 2016), (1, 0, PAGE), (2, PAGE, PAGE)]
     assert plan.positions == {"a.py": (0,), "ext.so": (1, 2), "b.py": (0,)}, (
         "what is loaded along is needed by the next module"
@@ -104,11 +105,19 @@ def test_large_runs_are_read_in_pieces_and_the_pack_only_as_far_as_it_is_hot():
     mib = 1 << 20
     plan = make(
         ["a.py", "b.py", "ext.so"],
-        packed={"a.py": (16, mib), "b.py": (mib + 16, 100)},
+        packed={"a.py": (0, 16, mib), "b.py": (0, mib + 16, 100)},
         libraries={"ext.so": [(0, 2 * mib + 1)]},
     )
     assert plan.steps == [(0, 0, mib), (0, mib, 116), (1, 0, mib), (1, mib, mib), (1, 2 * mib, 1)]
     assert plan.positions == {"a.py": (0, 1), "b.py": (1,), "ext.so": (2, 3, 4)}
+
+
+def test_packs_are_read_one_after_the_other_and_libraries_are_numbered_behind_them():
+    packed = {"a.py": (0, 16, 500), "b.py": (1, 16, 300), "c.py": (0, 516, 100)}
+    plan = make(["a.py", "b.py", "ext.so", "c.py"], packs=3, packed=packed, libraries={"ext.so": [(0, PAGE)]})
+    assert plan.files == ["ext.so"]
+    assert plan.steps == [(0, 0, 616), (1, 0, 316), (3, 0, PAGE)]
+    assert plan.positions == {"a.py": (0,), "b.py": (1,), "ext.so": (2,), "c.py": (0,)}
 
 
 def test_each_named_import_spans_what_follows_from_it():
@@ -120,7 +129,7 @@ def test_each_named_import_spans_what_follows_from_it():
 
 def test_nothing_recorded_gives_an_empty_plan():
     plan = make([], starts=[])
-    assert (plan.files, plan.steps, plan.positions, plan.spans) == ([""], [], {}, {})
+    assert (plan.files, plan.steps, plan.positions, plan.spans) == ([], [], {}, {})
 
 
 @pytest.fixture
@@ -146,7 +155,7 @@ def test_figures_tell_what_was_indexed(release):
     report = write_index(release, release / "site", PYTHON, smoke(release / "site", PYTHON, ("package",)))
     assert (report.modules, report.packed, report.hot_modules) == (5, 4, 2)
     assert report.index_bytes == (release / "import.index").stat().st_size
-    assert report.pack_bytes == (release / "import.pack").stat().st_size
+    assert report.pack_bytes == sum(each.stat().st_size for each in (release / "import.packs").iterdir())
     assert 0 < report.hot_bytes < report.pack_bytes
     assert (report.planned_reads, report.library_bytes) == (1, 0)
     assert report.planned_bytes == report.hot_bytes + 16, "the header of the pack, and what the import uses"
@@ -176,7 +185,9 @@ def test_there_are_no_figures_without_an_index(release, damage):
 
 def test_digests_are_those_of_the_files(release):
     report = write_index(release, release / "site", PYTHON, None)
-    assert set(report.sha256) == {"import.index", "import.pack"}
+    packs = {str(each.relative_to(release)) for each in (release / "import.packs").iterdir()}
+    assert len(packs) == 1
+    assert set(report.sha256) == {"import.index"} | packs
     for name, sha256 in report.sha256.items():
         assert sha256 == hashlib.sha256((release / name).read_bytes()).hexdigest(), name
 
@@ -256,7 +267,8 @@ def test_the_same_tree_gives_the_same_files(release, tmp_path):
     written = []
     for _ in range(2):
         write_index(release, release / "site", PYTHON, record)
-        written.append([(release / name).read_bytes() for name in ("import.index", "import.pack")])
+        packs = sorted((release / "import.packs").iterdir())
+        written.append([(each.name, each.read_bytes()) for each in (release / "import.index", *packs)])
     assert written[0] == written[1]
 
 

@@ -1,9 +1,9 @@
-"""Write a release's import index and pack; run by the target's interpreter (3.9 or newer) with its standard library.
+"""Write a release's import index and packs; run by the target's interpreter (3.9 or newer) with its standard library.
 
 usage: python -I -S -B index.py SITE FOLDER MACHINE < request
 
-Reads what the smoke test recorded as JSON from standard input (order, loaded, starts, quoted, libraries), writes both files
-into FOLDER and prints figures as JSON. MACHINE is the target's (x86_64, aarch64): extension modules carry it.
+Reads what the smoke test recorded as JSON from standard input (order, loaded, starts, quoted, libraries), writes all into
+FOLDER and prints figures as JSON. MACHINE is the target's (x86_64, aarch64): extension modules carry it.
 """
 
 # Thousands of files, and bytecode that this interpreter has just written.
@@ -22,7 +22,6 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import machinery
 
 TURN, TURNS = 64, 8  # sources that a thread reads at a time, and how often that is done ahead of writing
-HASHED_AT_ONCE = 4 << 20
 UNCHECKED_HASH = (0b01).to_bytes(4, "little")  # PEP 552
 TEXTS = (
     "METADATA",
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    Where = tuple[int, int, bytes]
+    Where = tuple[int, int, int, bytes]
 
 
 def beside(path: str) -> "ModuleType":
@@ -59,44 +58,7 @@ def beside(path: str) -> "ModuleType":
 reader = beside("../../bootstrap/_index.py")
 planner = beside("plan.py")
 finding = beside("folders.py")
-
-
-class Pack:
-    """The pack as it is written: pieces one after the other, hashed by a thread beside."""
-
-    def __init__(self, path: str) -> None:
-        self._file = open(path, "wb")  # noqa: SIM115 - closed by whoever made it
-        self._sha256 = hashlib.sha256()
-        self._hashing = ThreadPoolExecutor(1)
-        self._unhashed: "list[bytes | memoryview]" = []
-        self._waiting = self.size = 0
-        self.add(reader.MAGIC + b"pack" + importlib.util.MAGIC_NUMBER)
-
-    def add(self, data: "bytes | memoryview") -> "Where":
-        """Append DATA; returns where it lies: (offset, size, checksum)."""
-        where = (self.size, len(data), reader.checksum(data))
-        self._file.write(data)
-        self._unhashed.append(data)
-        self.size += len(data)
-        self._waiting += len(data)
-        if self._waiting > HASHED_AT_ONCE:
-            self._hash()
-        return where
-
-    def _hash(self) -> None:
-        pieces, self._unhashed, self._waiting = self._unhashed, [], 0
-        self._hashing.submit(self._update, pieces)
-
-    def _update(self, pieces: "list[bytes | memoryview]") -> None:
-        for data in pieces:
-            self._sha256.update(data)
-
-    def close(self) -> str:
-        """Write the rest; returns the SHA-256 of all, in hex."""
-        self._hash()
-        self._file.close()
-        self._hashing.shutdown()
-        return self._sha256.hexdigest()
+packing = beside("packs.py")
 
 
 def bytecode(source: str) -> "memoryview | None":
@@ -132,13 +94,14 @@ def text_of(source: str) -> "bytes | None":
     return "".join(linecache.getlines(source)).encode("utf-8") if encoding in {"utf-8", "utf-8-sig"} else None
 
 
-def distributions(site: str, pack: Pack) -> "dict[str, tuple[Any, ...]]":
+def distributions(site: str, packs: "Any") -> "dict[str, tuple[Any, ...]]":
     """{name of a metadata folder: (names in it, {name of a file: where its text lies})}."""
     found: "dict[str, tuple[Any, ...]]" = {}
     for info in sorted(name for name in os.listdir(site) if name.lower().endswith((".dist-info", ".egg-info"))):
         path = os.path.join(site, info)
         if not os.path.isdir(path):
             continue
+        packs.begin(info.partition("-")[0])
         texts: "dict[str, Where]" = {}
         names = sorted(os.listdir(path))
         for name in names:
@@ -146,7 +109,7 @@ def distributions(site: str, pack: Pack) -> "dict[str, tuple[Any, ...]]":
                 with open(os.path.join(path, name), "rb") as file:
                     data = file.read()
                 if b"\r" not in data and _is_text(data):  # reading as text would change it
-                    texts[name] = pack.add(data)
+                    texts[name] = packs.add(data)
         found[info] = (tuple(names), texts)
     return found
 
@@ -178,7 +141,7 @@ def find_modules(site: str, machine: str) -> "tuple[dict[str, Any], list[str], b
 
 
 def main(site: str, folder: str, machine: str) -> "dict[str, Any]":
-    """Write both files; returns what `efsprov.pipeline.index.IndexReport` is made of."""
+    """Write the index and the packs; returns what `efsprov.pipeline.index.IndexReport` is made of."""
     site = os.path.realpath(site)
     request = json.load(sys.stdin)
     tables, suffixes, linked = find_modules(site, machine)
@@ -190,30 +153,39 @@ def main(site: str, folder: str, machine: str) -> "dict[str, Any]":
         if kind in modules
     }
 
-    pack = Pack(os.path.join(folder, reader.PACK_NAME))
+    head = reader.MAGIC + b"pack" + importlib.util.MAGIC_NUMBER
+    packs = packing.Packs(os.path.join(folder, reader.PACKS_NAME), head, reader.checksum)
     hot = [name for name in request["order"] if files.get(name) == reader.SOURCE]
     quoted = set(request["quoted"])
     lines: "dict[str, tuple[Where, int]]" = {}
     packed: "dict[str, Where]" = {}
-    sources = dict.fromkeys([*hot, *sorted(name for name, kind in files.items() if kind == reader.SOURCE)])
-    for name, code in all_bytecode(site, list(sources)):
+    cold = sorted({name for name, kind in files.items() if kind == reader.SOURCE}.difference(hot))
+    sources = [*dict.fromkeys(hot), *cold]
+    for name, code in all_bytecode(site, sources):
+        if cold and name == cold[0]:
+            packs.cut()  # an import reads its packs whole
         if code is None:
             continue
-        packed[name] = pack.add(code)
+        packs.begin(name)
+        packed[name] = packs.add(code)
         text = text_of(os.path.join(site, name)) if name in quoted else None
         if text is not None:
-            lines[name] = (pack.add(text), os.path.getsize(os.path.join(site, name)))
-    infos = distributions(site, pack)
-    pack_sha256 = pack.close()
+            lines[name] = (packs.add(text), os.path.getsize(os.path.join(site, name)))
+    if not cold:
+        packs.cut()
+    infos = distributions(site, packs)
+    digests = packs.close()
+    names = [f"{reader.PACKS_NAME}/{packing.name_of(digest)}" for digest in digests]
 
-    def in_pack(name: str) -> "tuple[int, int]":
-        offset, size, _ = packed[name]
-        return offset, size + (lines[name][0][1] if name in lines else 0)  # a source's text follows its bytecode
+    def in_pack(name: str) -> "tuple[int, int, int]":
+        pack, offset, size, _ = packed[name]
+        return pack, offset, size + (lines[name][0][2] if name in lines else 0)  # a source's text follows its bytecode
 
     plan = planner.make_plan(
         request["order"],
         request["starts"],
         {name: [(at, length) for at, length in runs] for name, runs in request["libraries"].items()},
+        packs=len(names),
         packed={name: in_pack(name) for name in hot if name in packed},
         modules=frozenset(name for name in request["order"] if name in files) - frozenset(request["loaded"]),
     )
@@ -229,7 +201,7 @@ def main(site: str, folder: str, machine: str) -> "dict[str, Any]":
         "modules": len(files),
         "packed": len(packed),
         "hot_modules": sum(1 for name in hot if name in packed),
-        "hot_bytes": sum(packed[name][1] for name in hot if name in packed),
+        "hot_bytes": sum(packed[name][2] for name in hot if name in packed),
         "library_bytes": sum(length for runs in request["libraries"].values() for _, length in runs),
         "planned_reads": len(plan.steps),
         "planned_bytes": sum(length for _, _, length in plan.steps),
@@ -238,12 +210,13 @@ def main(site: str, folder: str, machine: str) -> "dict[str, Any]":
         "cpu_microseconds": request["cpu_microseconds"],
     }
     parts = (plan.files, plan.steps, plan.positions, plan.spans, lines, linked)
-    body = marshal.dumps((suffixes, marshalled, marshal.dumps(infos), marshal.dumps(parts)))
-    data = reader.header(body, pack.size, figures) + body
+    listed = list(zip(names, packs.sizes))  # noqa: B905 - Python 3.9
+    body = marshal.dumps((suffixes, listed, marshalled, marshal.dumps(infos), marshal.dumps(parts)))
+    data = reader.header(body, sum(packs.sizes), figures) + body
     with open(os.path.join(folder, reader.INDEX_NAME), "wb") as out:
         out.write(data)
-    sha256 = {reader.INDEX_NAME: hashlib.sha256(data).hexdigest(), reader.PACK_NAME: pack_sha256}
-    return {**figures, "index_bytes": len(data), "pack_bytes": pack.size, "sha256": sha256}
+    sha256 = {reader.INDEX_NAME: hashlib.sha256(data).hexdigest(), **dict(zip(names, digests))}  # noqa: B905
+    return {**figures, "index_bytes": len(data), "pack_bytes": sum(packs.sizes), "sha256": sha256}
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
     Run = tuple[int, int]
+    InPack = tuple[int, int, int]
 
 PIECE = 1 << 20  # what one NFS READ brings where the file system is mounted as AWS says (rsize=1048576)
 # Gaps between touched pages that are read along, in bytes of what was touched: each one saves a request.
@@ -51,26 +52,27 @@ def pieces(offset: int, length: int) -> "Iterable[Run]":
 class Plan:
     """Steps in the order of use.
 
-    ``files`` are names relative to the site, the first of them stands for the pack; ``steps`` are (file number, offset,
-    length); ``positions`` says for each module's file which steps it needs; ``spans`` how far the steps go
+    Files are numbered: first come PACKS packs, then ``files``, names relative to the site; ``steps`` are (file number,
+    offset, length); ``positions`` says for each module's file which steps it needs; ``spans`` how far the steps go
     that follow from importing the first module of what the user named.
     """
 
-    def __init__(self) -> None:
-        self.files = [""]
+    def __init__(self, packs: int) -> None:
+        self._packs = packs
+        self.files: "list[str]" = []
         self.steps: "list[tuple[int, int, int]]" = []
         self.positions: "dict[str, tuple[int, ...]]" = {}
         self.spans: "dict[str, int]" = {}
-        self._of_piece: "dict[int, int]" = {}
+        self._of_piece: "dict[Run, int]" = {}
 
-    def read_pack(self, offset: int, length: int) -> "list[int]":
-        """Numbers of the steps that bring a run of the pack; those that are not there yet are added."""
+    def read_pack(self, pack: int, offset: int, length: int) -> "list[int]":
+        """Numbers of the steps that bring a run of PACK; those that are not there yet are added."""
         needed = []
         for piece in range(offset // PIECE, (offset + length - 1) // PIECE + 1):
-            if piece not in self._of_piece:
-                self._of_piece[piece] = len(self.steps)
-                self.steps.append((0, piece * PIECE, PIECE))
-            needed.append(self._of_piece[piece])
+            if (pack, piece) not in self._of_piece:
+                self._of_piece[pack, piece] = len(self.steps)
+                self.steps.append((pack, piece * PIECE, PIECE))
+            needed.append(self._of_piece[pack, piece])
         return needed
 
     def read_library(self, name: str, runs: "Iterable[Run]") -> "list[int]":
@@ -79,16 +81,16 @@ class Plan:
         self.steps += [(self._number(name), *piece) for run in runs for piece in pieces(*run)]
         return list(range(first, len(self.steps)))
 
-    def end_pack_at(self, end: int) -> None:
-        """Cut the last piece of the pack where what the import uses of it ends."""
+    def end_pack_at(self, pack: int, end: int) -> None:
+        """Cut the last piece of PACK where what the import uses of it ends."""
         piece, rest = divmod(end, PIECE)
         if rest:
-            self.steps[self._of_piece[piece]] = (0, piece * PIECE, rest)
+            self.steps[self._of_piece[pack, piece]] = (pack, piece * PIECE, rest)
 
     def _number(self, name: str) -> int:
         if name not in self.files:
             self.files.append(name)
-        return self.files.index(name)
+        return self._packs + self.files.index(name)
 
 
 def make_plan(
@@ -96,16 +98,17 @@ def make_plan(
     starts: "Sequence[int]",
     libraries: "Mapping[str, Sequence[Run]]",
     *,
-    packed: "Mapping[str, Run]",
+    packs: int,
+    packed: "Mapping[str, InPack]",
     modules: "Container[str]",
 ) -> Plan:
     """The plan for importing what was recorded.
 
     ORDER has sources and libraries in the order of first use, STARTS where in it each import began, LIBRARIES the
-    touched runs. PACKED says where in the pack lies what each source needs, MODULES which of ORDER were imported (the
+    touched runs. PACKED says in which of PACKS packs, and where in it, lies what each source needs, MODULES which of ORDER were imported (the
     others are libraries that those need).
     """
-    plan = Plan()
+    plan = Plan(packs)
     runs = close_gaps(libraries)
     pending: "list[int]" = []
     ends = [0]
@@ -122,5 +125,9 @@ def make_plan(
         first = next((name for name in order[start:end] if name in modules), None)
         if first:
             plan.spans[first] = ends[end]
-    plan.end_pack_at(max((sum(packed[name]) for name in order if name in packed), default=0))
+    hot_ends: "dict[int, int]" = {}
+    for pack, offset, length in packed.values():
+        hot_ends[pack] = max(hot_ends.get(pack, 0), offset + length)
+    for pack, end in hot_ends.items():
+        plan.end_pack_at(pack, end)
     return plan
