@@ -3,7 +3,7 @@
 `inspect.getmodule` resolves the path of every module there is, link by link, when it first meets the module: about a
 thousand requests when torch is imported over NFS. What came from a release has a canonical path, to which no link
 leads. `linecache` reads whole sources for a line or two: TensorFlow quotes a line of each file that registers an
-operation. Where the builder saw that, the text is in the pack (CPython 3.9 to 3.14).
+operation. Where the builder saw that, the text is in a pack (CPython 3.9 to 3.14).
 """
 
 import sys
@@ -20,7 +20,7 @@ ModuleType = type(sys)
 class Caches:
     """Modules that have been found and of which the standard library has not been told yet.
 
-    INDEX's ``lines`` say of which sources, relative to the site, the text is in the pack, and the source's own size;
+    INDEX's ``lines`` say of which sources, relative to the site, the text is in a pack, and the source's own size;
     ``linked`` whether there are symbolic links in the release: then a file may have several paths, and `inspect` is told
     nothing.
     """

@@ -74,7 +74,7 @@ class _InfoPath(_PosixPath):
 
 
 class _TextPath(_PosixPath):
-    """The path of a file whose text is in the pack, or that does not exist."""
+    """The path of a file whose text is in a pack, or that does not exist."""
 
     def read_text(self, encoding: "Optional[str]" = None, *args: "Any", **kwargs: "Any") -> str:
         if self.told and encoding == "utf-8" and not args and not kwargs:
