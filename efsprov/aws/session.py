@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from efsprov.aws.errors import encoded_denial, explain, is_transient
@@ -41,8 +43,6 @@ class Aws:
 
     def client(self, service: str, **config: Any) -> Any:
         """Make a client of a service; ``config`` are botocore's settings that differ from efsprov's."""
-        from botocore.config import Config  # noqa: PLC0415 - see open_session
-
         with _clients:
             return self.session.client(service, region_name=self.region, config=Config(**{**_ONE_TRY, **config}))
 
@@ -95,8 +95,6 @@ def open_session(region: str | None = None, profile: str | None = None) -> Aws:
 
     Without a region it is the one of AWS_REGION, AWS_DEFAULT_REGION or the profile. No request is sent.
     """
-    import boto3  # noqa: PLC0415 - takes 0.2 s, for which a command that needs no AWS does not wait
-
     try:
         # boto3 itself reads AWS_DEFAULT_REGION alone; Lambda, and most other SDKs, go by AWS_REGION.
         session = boto3.Session(profile_name=profile, region_name=region or os.environ.get("AWS_REGION"))

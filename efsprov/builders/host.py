@@ -4,27 +4,17 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from efsprov.builders.failures import ConnectionFailure, is_lost
+from efsprov.builders.ssh import Completed, SshConnection
 from efsprov.builders.ssh_target import SshTarget
 from efsprov.core.errors import BuilderError
 from efsprov.core.retry import RECONNECT, Policy, Sleep, call
 
-if TYPE_CHECKING:
-    from efsprov.builders.ssh import Completed, SshConnection
-
 T = TypeVar("T")
 FIRST_CONTACT: Final = Policy("first contact", attempts=3, seconds=45, first=0.5, longest=4)
 """A host that was never reached is more likely misspelt than away."""
-
-
-def connect(target: SshTarget) -> "SshConnection":
-    """Open a connection; raises ``ConnectionFailure``."""
-    # Importing it takes 0.2 s, for which a command that needs no host does not wait.
-    from efsprov.builders.ssh import SshConnection  # noqa: PLC0415
-
-    return SshConnection(target)
 
 
 class Host:
@@ -45,7 +35,7 @@ class Host:
         self._first_contact = first_contact
         self._reconnect = reconnect
         self._sleep = sleep
-        self._connection: "SshConnection | None" = None
+        self._connection: SshConnection | None = None
         self._seen = False
 
     def __enter__(self) -> Self:
@@ -62,11 +52,11 @@ class Host:
             self._connection.close()
             self._connection = None
 
-    def execute(self, argv: Sequence[str], stdin: bytes = b"") -> "Completed":
+    def execute(self, argv: Sequence[str], stdin: bytes = b"") -> Completed:
         """Run a program that may run twice, to its end. Raises ``BuilderError`` when the host cannot be reached."""
         return self.patiently(lambda connection: connection.execute(argv, stdin))
 
-    def patiently(self, use: Callable[["SshConnection"], T]) -> T:
+    def patiently(self, use: Callable[[SshConnection], T]) -> T:
         """Return ``use(connection)``, again with a new connection when one broke; ``BuilderError`` when that is no use."""
         policy = self._reconnect if self._seen else self._first_contact
         try:
@@ -74,11 +64,11 @@ class Host:
         except ConnectionFailure as failure:
             raise self._for_user(failure, policy) from failure
 
-    def once(self, use: Callable[["SshConnection"], T]) -> T:
+    def once(self, use: Callable[[SshConnection], T]) -> T:
         """Return ``use(connection)``; raises ``ConnectionFailure`` and forgets a connection that broke."""
         with self._forgotten_when_broken():
             if self._connection is None:
-                self._connection = connect(self.target)
+                self._connection = SshConnection(self.target)
                 self._seen = True
             return use(self._connection)
 

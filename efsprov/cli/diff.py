@@ -8,6 +8,7 @@ from efsprov.cli.console import out, print_json, print_table, size, table
 from efsprov.cli.options import Arch, ChannelName, Json, ReleaseId, RootDirectory, Runtime
 from efsprov.cli.select import select_channel, select_release
 from efsprov.core.difference import Change, compare
+from efsprov.core.wording import counted
 from efsprov.store.journal import read_state
 from efsprov.store.verify import read_manifest
 
@@ -42,7 +43,7 @@ def diff(
     print_changes(difference.changes)
     grown = difference.size_after - difference.size_before
     out.print(
-        f"{difference.same} packages are the same. {size(difference.size_before)} -> {size(difference.size_after)} "
+        f"Unchanged: {counted(difference.same, 'package')}. {size(difference.size_before)} -> {size(difference.size_after)} "
         f"({'+' if grown >= 0 else '-'}{size(abs(grown))})"
     )
 

@@ -15,6 +15,7 @@ from efsprov.cli.options import Json
 from efsprov.cli.progress import shown_progress
 from efsprov.cli.prune import NoWait
 from efsprov.core.errors import UsageError
+from efsprov.core.wording import counted
 from efsprov.models.policy import read_trust
 from efsprov.models.provision import Provision, provision
 from efsprov.models.publish import Published
@@ -121,7 +122,7 @@ def report_result(name: str, result: Published) -> None:
         linked = f", {size(figures.linked_bytes)} of it linked" if figures.linked_bytes else ""
         out.print(
             f"[green]✓[/] model {name}: release [bold]{result.release}[/], {facts.format}, "
-            f"{size(figures.bytes)} in {figures.files} file{'s' if figures.files > 1 else ''}{linked}."
+            f"{size(figures.bytes)} in {counted(figures.files, 'file')}{linked}."
         )
     if facts.trusted:
         out.print(f"[yellow]  It may run code when it is loaded ({', '.join(facts.trusted)}); that was trusted.[/]")

@@ -12,6 +12,7 @@ from efsprov.cli.options import Json, OptionalReleaseId
 from efsprov.cli.select import select_release
 from efsprov.core.errors import EfsprovError
 from efsprov.core.history import Release, State
+from efsprov.core.wording import counted
 from efsprov.models.manifest import ModelManifest, read_model_manifest
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel, Root
@@ -108,7 +109,7 @@ def _facts(channel: Channel, manifest: ModelManifest) -> list[tuple[str, str]]:
     told = [
         ("format", facts.format),
         ("load", str(folder / facts.entry) if facts.entry else str(folder)),
-        ("size", f"{size(figures.bytes)} in {figures.files} file{'s' if figures.files > 1 else ''}"),
+        ("size", f"{size(figures.bytes)} in {counted(figures.files, 'file')}"),
         ("SHA-256", facts.sha256),
         *((_ORIGIN.get(key, key), text) for key, text in facts.origin.items()),
         ("created", f"{manifest.created:%Y-%m-%d %H:%M:%S} UTC on {manifest.builder.host}"),

@@ -13,6 +13,7 @@ from efsprov.cli.progress import shown_progress
 from efsprov.cli.sync import ways_out
 from efsprov.cli.wish import WishOptions, read_wish
 from efsprov.core.plan import Plan
+from efsprov.core.wording import counted
 from efsprov.pipeline.planning import make_plan, settings_of
 
 
@@ -50,7 +51,7 @@ def _print_plan(made: Plan) -> None:
         )
     print_table(shown)
     download = f", {size(made.download_bytes)} to download at most" if made.download_bytes else ""
-    out.print(f"{len(made.wheels)} wheels{download}. All fit {made.target}.")
+    out.print(f"{counted(len(made.wheels), 'wheel')}{download}. All fit {made.target}.")
     if made.current and made.changes:
         out.print(f"\nAgainst the current release {made.current}:")
         print_changes(made.changes)

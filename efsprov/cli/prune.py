@@ -9,6 +9,7 @@ from efsprov.cli.console import out, print_json, print_table, size, table
 from efsprov.cli.options import Arch, ChannelName, Json, RootDirectory, Runtime
 from efsprov.cli.select import select_channel
 from efsprov.core.retention import Decision, Rules
+from efsprov.core.wording import counted
 from efsprov.store.layout import Channel
 from efsprov.store.prune import PruneReport, execute_prune, plan_prune
 
@@ -81,7 +82,7 @@ def _print_report(report: PruneReport) -> None:
         out.print(f"[yellow]spared[/] {decision.release}: {decision.reason}")
     for line in report.left:
         out.print(f"[yellow]left for the next time[/] {line}")
-    out.print(f"[green]✓[/] {len(report.pruned)} releases removed, {size(report.freed)} freed.")
+    out.print(f"[green]✓[/] {counted(len(report.pruned), 'release')} removed, {size(report.freed)} freed.")
 
 
 def _plain(decision: Decision) -> dict[str, object]:

@@ -14,6 +14,7 @@ from efsprov.builders.ec2.run_record import read_records
 from efsprov.cli.console import err, out, print_json, print_table, table
 from efsprov.cli.options import Json
 from efsprov.core.errors import AwsError
+from efsprov.core.wording import counted
 
 _Regions = Annotated[
     list[str] | None,
@@ -97,7 +98,7 @@ def _asked(number: int) -> bool:
     if not sys.stdin.isatty():
         err.print("Nothing was changed: there is no terminal to confirm on. Use --yes.")
         return False
-    return typer.confirm(f"Do this to {number} resources?", err=True)
+    return typer.confirm(f"Do this to {counted(number, 'resource')}?", err=True)
 
 
 def _print_plan(planned: list[Planned]) -> None:

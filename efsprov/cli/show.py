@@ -9,6 +9,7 @@ from efsprov.cli.listing import describe_release
 from efsprov.cli.options import Arch, ChannelName, Json, OptionalReleaseId, RootDirectory, Runtime
 from efsprov.cli.select import select_channel, select_release
 from efsprov.core.manifest import Manifest
+from efsprov.core.wording import counted
 from efsprov.pipeline.index import ImportFigures, read_figures
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel
@@ -59,7 +60,7 @@ def _facts(channel: Channel, manifest: Manifest, cost: ImportFigures | None) -> 
     tested = (
         f"left out: {smoke.left_out}"
         if smoke.left_out
-        else f"import {', '.join(smoke.imports)} with {smoke.python}: {smoke.modules} modules in {duration(smoke.seconds)}"
+        else f"import {', '.join(smoke.imports)} with {smoke.python}: {counted(smoke.modules, 'module')} in {duration(smoke.seconds)}"
     )
     facts = [
         ("requirements", ", ".join(manifest.requirements)),
@@ -69,10 +70,12 @@ def _facts(channel: Channel, manifest: Manifest, cost: ImportFigures | None) -> 
         ("lock", manifest.lock_digest),
         ("smoke test", tested),
         *zip(("import", ""), _import_cost(cost), strict=False),
-        ("size", f"{size(figures.bytes)} in {figures.files} files"),
+        ("size", f"{size(figures.bytes)} in {counted(figures.files, 'file')}"),
     ]
     if figures.linked_files:
-        facts.append(("linked", f"{size(figures.linked_bytes)} in {figures.linked_files} files of earlier releases"))
+        facts.append(
+            ("linked", f"{size(figures.linked_bytes)} in {counted(figures.linked_files, 'file')} of earlier releases")
+        )
     if manifest.left_out:
         told = ", ".join(f"{rule} {size(saved)}" for rule, saved in manifest.left_out.items())
         facts.append(("left out", told))
@@ -87,12 +90,12 @@ def _import_cost(cost: ImportFigures | None) -> list[str]:
     if cost is None:
         return ["not accelerated: it has no index that this efsprov can read"]
     if not cost.microseconds:
-        return [f"{cost.modules} modules are indexed; which of them an import uses was not recorded"]
-    touched = f"uses {size(cost.hot_bytes)} of bytecode in {cost.hot_modules} modules"
+        return [f"{counted(cost.modules, 'module')} indexed; what an import uses was not recorded"]
+    touched = f"uses {size(cost.hot_bytes)} of bytecode in {counted(cost.hot_modules, 'module')}"
     if cost.library_bytes:
         touched += f" and {size(cost.library_bytes)} of shared libraries"
     used = f"{duration(cost.cpu_microseconds / 1e6)} of CPU and {size(cost.peak_bytes)} of memory"
     return [
-        f"{touched}: read ahead in {cost.planned_reads} reads of {size(cost.planned_bytes)}",
+        f"{touched}: read ahead in {counted(cost.planned_reads, 'read')} of {size(cost.planned_bytes)}",
         f"took the builder {duration(cost.microseconds / 1e6)}, {used}; `efsprov bench import` measures it here",
     ]

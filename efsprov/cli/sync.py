@@ -14,6 +14,7 @@ from efsprov.cli.wish import WishOptions, read_wish
 from efsprov.core.build import BuildResult
 from efsprov.core.errors import GateError
 from efsprov.core.plan import NeededConsent, Plan
+from efsprov.core.wording import counted
 from efsprov.pipeline.planning import make_plan, settings_of
 
 _NoActivate = Annotated[bool, typer.Option("--no-activate", help="Publish the release, but leave `current` as it is.")]
@@ -80,7 +81,7 @@ def _report(plan: Plan, result: BuildResult) -> None:
         linked = f", {size(figures.linked_bytes)} of it linked" if figures.linked_bytes else ""
         took = duration(sum(figures.seconds.values()))
         out.print(
-            f"[green]✓[/] {label}: release [bold]{result.release}[/], {size(figures.bytes)} in {figures.files} files{linked}, {took}."
+            f"[green]✓[/] {label}: release [bold]{result.release}[/], {size(figures.bytes)} in {counted(figures.files, 'file')}{linked}, {took}."
         )
         if result.activated:
             out.print(

@@ -10,6 +10,7 @@ from efsprov.cli.progress import shown_progress
 from efsprov.cli.select import select_channel, select_release
 from efsprov.core.errors import IntegrityError
 from efsprov.core.events import Event
+from efsprov.core.wording import counted
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel
 from efsprov.store.repair import repair as repair_channel
@@ -86,7 +87,7 @@ def _report(
     how = "names and sizes" if quick else "every file's SHA-256"
     if findings:
         raise IntegrityError(
-            f"{label}: {len(findings)} finding{'s' if len(findings) > 1 else ''} in {len(named)} checked releases.",
+            f"{label}: {counted(len(findings), 'finding')} in {counted(len(named), 'checked release')}.",
             hint="`efsprov verify --repair` mends links and leftovers; a damaged release: `efsprov mark-bad ID`, roll back, sync again.",
         )
-    out.print(f"[green]✓[/] {label}: {len(named)} releases are what their manifests say ({how}).")
+    out.print(f"[green]✓[/] {label}: {counted(len(named), 'release')} checked, all as in the manifest ({how}).")

@@ -14,6 +14,7 @@ from efsprov.core.channel_name import check_channel_name
 from efsprov.core.errors import EfsprovError, FetchError, UsageError
 from efsprov.core.filelist import FileEntry
 from efsprov.core.history import State
+from efsprov.core.wording import counted
 from efsprov.models.archives import is_archive, unpack
 from efsprov.models.formats.detect import inspect_model
 from efsprov.models.formats.inspection import RiskKind
@@ -70,7 +71,7 @@ def provision(channel: Channel, source: Source, wish: Provision, steps: Steps) -
             with _called(source.uri, named):
                 inspection = inspect_model(files, [entry.path for entry in entries])
             trusted = require_trust(channel.name, inspection, wish.trusted)
-            step.outcome = f"{inspection.format}, {len(entries)} file{'s' if len(entries) > 1 else ''}"
+            step.outcome = f"{inspection.format}, {counted(len(entries), 'file')}"
         if not share:
             _let_all_read(tree)
         facts = ModelFacts(

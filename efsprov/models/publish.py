@@ -2,30 +2,25 @@
 
 import json
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Literal
 
 from efsprov.core import filelist
-from efsprov.core.errors import EfsprovError
 from efsprov.core.filelist import FileEntry
 from efsprov.core.history import State
 from efsprov.core.manifest import Builder, Figures
 from efsprov.models.manifest import ModelFacts, ModelManifest, read_model_manifest
 from efsprov.pipeline.place import place
+from efsprov.pipeline.publication import publish_once
 from efsprov.pipeline.steps import Steps
-from efsprov.store.current import project
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel
-from efsprov.store.publish import activate, activate_published, publish
-from efsprov.store.publisher_lock import PublisherLock, publisher_lock
-from efsprov.store.repair import prepare_for_publishing
-from efsprov.store.staging import discard_staging
-from efsprov.store.verify import quick_check
+from efsprov.store.publisher_lock import PublisherLock
 
 Outcome = Literal["published", "unchanged", "reactivated", "superseded"]
 
@@ -81,29 +76,20 @@ def publish_model(
     root is as it was.
     """
     files = tuple(FileEntry(f"{channel.payload}/{e.path}", e.size, e.sha256, 0o644) for e in entries)
-    payload = _Payload(top, files, draft, draft.digest(files))
-    if channel.exists:
-        state = read_state(channel)
-        if later := draft.superseded_by(channel, state):
-            return _left_alone(channel, later)
-        same = _find_same(channel, state, payload.digest)
-        if same and (not activate or same == state.current):  # else it may be on its way: its publisher holds the lock
-            return _use(channel, same, steps, wanted=activate)
+    try:
+        done = publish_once(channel, _Payload(top, files, draft, steps), steps, activate=activate, wait=wait)
+    except _SupersededError as error:
+        return _left_alone(channel, error.release)
+    manifest = done.manifest
+    return Published(
+        done.outcome, manifest.id, channel.release_path(manifest.id), done.activated, done.before, manifest
+    )
 
-    def on_wait(holder: str) -> None:
-        steps.note("publish", f"{channel.label} is being published by {holder}: waiting until that is done.")
 
-    with publisher_lock(channel, wait=wait, on_wait=on_wait) as lock:
-        prepared = prepare_for_publishing(lock, keep_staging=payload.digest[:16])
-        for line in prepared.lines():
-            steps.note("publish", line)
-        if later := draft.superseded_by(channel, prepared.state):
-            return _left_alone(channel, later)
-        if same := _find_same(channel, prepared.state, payload.digest):
-            return _use(channel, same, steps, wanted=activate)  # whom we waited for has just published it, perhaps
-        with _removed_on_failure(channel, prepared.staging):
-            manifest = _publish(lock, payload, prepared.staging, prepared.state, steps)
-        return _activate(channel, manifest, prepared.state, steps, wanted=activate)
+class _SupersededError(Exception):
+    def __init__(self, release: str) -> None:
+        super().__init__(release)
+        self.release = release
 
 
 @dataclass(frozen=True)
@@ -113,63 +99,29 @@ class _Payload:
     top: Path
     files: tuple[FileEntry, ...]
     draft: ModelDraft
-    digest: str
+    steps: Steps
+    run: str = ""
 
+    @cached_property
+    def digest(self) -> str:
+        return self.draft.digest(self.files)
 
-def _publish(lock: PublisherLock, payload: _Payload, staging: Path, since: State, steps: Steps) -> ModelManifest:
-    figures = place(lock, payload.top, payload.files, staging, since, steps)
-    manifest = _manifest(lock.channel, payload, figures, steps)
-    with steps.step("publish") as step:
-        published = publish(lock, staging, filelist.dump(payload.files), manifest, since=since)
-        step.outcome = published.id
-    return manifest.model_copy(update=published.model_dump(include={"id", "created", "files_sha256"}))
+    def read(self, channel: Channel, release: str) -> ModelManifest:
+        return read_model_manifest(channel, release)
 
+    def check(self, channel: Channel, state: State) -> None:
+        if later := self.draft.superseded_by(channel, state):
+            raise _SupersededError(later)
 
-def _activate(channel: Channel, manifest: ModelManifest, since: State, steps: Steps, *, wanted: bool) -> Published:
-    before = since.current
-    if wanted:
-        with steps.step("activate") as step:
-            before = activate_published(channel, manifest.id, since=since)
-            step.outcome = manifest.id
-    return Published("published", manifest.id, channel.release_path(manifest.id), wanted, before, manifest)
-
-
-def _use(channel: Channel, release: str, steps: Steps, *, wanted: bool) -> Published:
-    before = read_state(channel).current
-    outcome: Outcome = "unchanged"
-    if wanted and before != release:
-        with steps.step("activate") as step:
-            before, outcome = activate(channel, release), "reactivated"
-            step.outcome = release
-    elif wanted:
-        project(channel)  # who made it current may have died between the journal and the swap
-    return Published(
-        outcome=outcome,
-        release=release,
-        path=channel.release_path(release),
-        activated=wanted or before == release,
-        before=before if before != release else None,
-        manifest=read_model_manifest(channel, release),
-    )
+    def make(self, lock: PublisherLock, staging: Path, since: State) -> tuple[str, ModelManifest]:
+        figures = place(lock, self.top, self.files, staging, since, self.steps)
+        return filelist.dump(self.files), _manifest(lock.channel, self, figures, self.steps)
 
 
 def _left_alone(channel: Channel, release: str) -> Published:
     current = read_state(channel).current == release
     manifest = read_model_manifest(channel, release)
     return Published("superseded", release, channel.release_path(release), current, None, manifest)
-
-
-def _find_same(channel: Channel, state: State, digest: str) -> str | None:
-    """Return the release that was made of the same: the current one, or else the newest that can be used."""
-    usable = (r.id for r in state.live if r.bad is None and r.id.endswith(digest[:8]))
-    for release in sorted(usable, key=lambda r: (r == state.current, r), reverse=True):
-        try:
-            manifest = read_model_manifest(channel, release)
-        except EfsprovError:
-            continue  # damaged: it is published anew
-        if manifest.lock_digest == digest and not quick_check(channel, release):
-            return release
-    return None
 
 
 def _manifest(channel: Channel, payload: _Payload, figures: Figures, steps: Steps) -> ModelManifest:
@@ -196,13 +148,3 @@ def _manifest(channel: Channel, payload: _Payload, figures: Figures, steps: Step
         meta=dict(payload.draft.meta),
         model=payload.draft.facts,
     )
-
-
-@contextmanager
-def _removed_on_failure(channel: Channel, staging: Path) -> Iterator[None]:
-    """A run that fails or is interrupted leaves no staging; one that is killed leaves it for the next to go on with."""
-    try:
-        yield
-    except BaseException:
-        discard_staging(channel, staging)
-        raise

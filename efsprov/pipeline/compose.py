@@ -13,6 +13,7 @@ from efsprov.core.lock import parse_lock
 from efsprov.core.manifest import Distribution, Smoke
 from efsprov.core.slim import LIST_NAME
 from efsprov.core.target import Target
+from efsprov.core.wording import counted
 from efsprov.pipeline.compile import bytecode_cache, compile_sources
 from efsprov.pipeline.index import write_index
 from efsprov.pipeline.installer_settings import InstallerSettings
@@ -66,7 +67,9 @@ def compose(
     tidy(site)
     with steps.step("compile") as step:
         compiled = compile_sources(site, python, slimmed.hashes, bytecode_cache(python))
-        step.outcome = f"{compiled.compiled} modules" + (f", {compiled.known} of them known" if compiled.known else "")
+        step.outcome = counted(compiled.compiled, "module") + (
+            f", {compiled.known} of them known" if compiled.known else ""
+        )
     hashes = {**slimmed.hashes, **compiled.hashes}
     before = fingerprints(site)
     imported, tested = _smoke(request, target, site, python, staged.import_names, steps, hashes)
@@ -75,7 +78,7 @@ def compose(
         index = write_index(tree, site, python.path, imported, arch=target.arch)
         after = looked.result()
         _refuse_changes(before, after, tested.imports)
-        step.outcome = f"{index.modules} modules, {index.hot_modules} of them on the import's path"
+        step.outcome = f"{counted(index.modules, 'module')}, {index.hot_modules} of them on the import's path"
         known = {f"site/{path}": sha256 for path, sha256 in hashes.items()} | dict(index.sha256)
         files = list_tree(tree, known, seen={site.name: after})
     left_out = {rule: saving.bytes for rule, saving in slimmed.saved.items()}
@@ -90,7 +93,7 @@ def _slim(request: BuildRequest, tree: Path, site: Path, hashes: dict[str, str],
         slimmed = slim_site(site, request.slim, hashes=hashes)
         (tree / LIST_NAME).write_text(left_out_list(slimmed.left_out, below="site"), "utf-8", "surrogateescape")
         saved = sum(saving.bytes for saving in slimmed.saved.values())
-        step.outcome = f"{len(slimmed.left_out)} files left out, {saved / 1e6:.0f} MB saved"
+        step.outcome = f"{counted(len(slimmed.left_out), 'file')} left out, {saved / 1e6:.0f} MB saved"
     for remark in slimmed.remarks:
         steps.warn("stage", remark)
     return slimmed
@@ -119,7 +122,7 @@ def _smoke(
         pages = TouchedPages(cache_folder() / "touched", hashes, python, imports)
         result = smoke(site, python.path, imports, touched=pages.recall())
         pages.remember(result.libraries)
-        step.outcome = f"import {', '.join(imports)}: {len(result.modules)} modules"
+        step.outcome = f"import {', '.join(imports)}: {counted(len(result.modules), 'module')}"
     return result, Smoke(
         imports=imports, python=str(python), seconds=round(result.seconds, 3), modules=len(result.modules)
     )

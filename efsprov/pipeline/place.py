@@ -6,6 +6,7 @@ from pathlib import Path
 from efsprov.core.filelist import FileEntry
 from efsprov.core.history import State
 from efsprov.core.manifest import Figures
+from efsprov.core.wording import counted
 from efsprov.pipeline.steps import Steps
 from efsprov.store.copy import CopyReport, copy_tree
 from efsprov.store.layout import Channel
@@ -27,7 +28,7 @@ def place(
     with steps.step("copy") as step:
         if tree.stat().st_dev == channel.staging.stat().st_dev:
             _move(channel, tree, staging)
-            step.outcome = f"moved {len(files)} files"
+            step.outcome = f"moved {counted(len(files), 'file')}"
             return Figures(files=len(files), bytes=total)
         report = copy_tree(
             tree,
@@ -57,7 +58,7 @@ def _move(channel: Channel, tree: Path, staging: Path) -> None:
 
 
 def _outcome(report: CopyReport) -> str:
-    parts = [f"{report.written_files} files written ({report.written_bytes / 1e6:.0f} MB)"]
+    parts = [f"{counted(report.written_files, 'file')} written ({report.written_bytes / 1e6:.0f} MB)"]
     if report.linked_files:
         parts.append(f"{report.linked_files} linked ({report.linked_bytes / 1e6:.0f} MB)")
     if report.kept_files:

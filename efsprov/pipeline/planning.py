@@ -16,12 +16,13 @@ from efsprov.core.manifest import Distribution
 from efsprov.core.plan import Plan, PlannedWheel
 from efsprov.core.requirements import check_requirement, requirement_name
 from efsprov.core.target import AUTO, HOST, Arch, Target, host_target, targets_for
+from efsprov.core.wording import counted
 from efsprov.pipeline.fetch import WheelCache
 from efsprov.pipeline.gate import gate
 from efsprov.pipeline.installer_settings import InstallerSection, InstallerSettings, installer_settings
 from efsprov.pipeline.interpreter import own_interpreter
+from efsprov.pipeline.publication import find_same
 from efsprov.pipeline.resolve import Resolution, ResolveRequest, resolve
-from efsprov.pipeline.run import find_same
 from efsprov.pipeline.scratch import cache_folder
 from efsprov.pipeline.sizes import with_sizes
 from efsprov.pipeline.slim_plan import plan_savings
@@ -85,10 +86,10 @@ def make_plan(wish: Wish, *, emit: Emit, ask_sizes: bool = False) -> tuple[Plan,
         )
         if ask_sizes:
             resolution = replace(resolution, lock=with_sizes(resolution.lock, settings))
-        step.outcome = f"{len(resolution.lock.packages)} packages for {resolution.target}"
+        step.outcome = f"{counted(len(resolution.lock.packages), 'package')} for {resolution.target}"
     with steps.step("gate") as step:
         report = gate(resolution.lock, resolution.target, allow_sdists=wish.allow_sdists)
-        step.outcome = f"{len(report.verdicts)} wheels fit {resolution.target}"
+        step.outcome = f"{counted(len(report.verdicts), 'wheel')} for {resolution.target}"
     notes, warnings = resolution.notes, remarks_on(resolution.target)
     for note in notes:
         steps.note("resolve", note)
@@ -178,7 +179,8 @@ def _compare_with_root(plan: Plan, root: Root, resolution: Resolution) -> Plan:
     if not channel.exists:
         return plan
     state = read_state(channel)
-    same = find_same(channel, state, plan.lock_digest)
+    found = find_same(channel, state, plan.lock_digest, read_manifest)
+    same = found.id if found else None
     changes: tuple[Change, ...] = ()
     if state.current and not same:
         try:

@@ -13,6 +13,7 @@ from efsprov.core.import_names import import_names
 from efsprov.core.lock import Lock, LockedPackage
 from efsprov.core.manifest import Distribution
 from efsprov.core.target import Target
+from efsprov.core.wording import counted
 from efsprov.pipeline.archive import Wheel, inspect
 from efsprov.pipeline.check import CheckedSite, WrongContentError, check_site
 from efsprov.pipeline.fetch import WheelCache, fetch
@@ -62,7 +63,7 @@ def stage(
     with steps.step("fetch") as step:
         files = fetch(lock, cache, settings, report=step.bytes)
         size = sum(file.stat().st_size for file in files.values())
-        step.outcome = f"{len(files)} files, {size / 1e6:.0f} MB" + (
+        step.outcome = f"{counted(len(files), 'file')}, {size / 1e6:.0f} MB" + (
             ", all of them here already" if len(here) == len(files) else ""
         )
     packages = lock.packages
@@ -102,7 +103,7 @@ def stage(
         )
         put()
         wheels = looked.result()
-        step.outcome = f"{len(packages)} packages"
+        step.outcome = counted(len(packages), "package")
     with steps.step("check") as step:
         try:
             checked = check_site(site, wheels, target, known=ahead.stop())
@@ -115,7 +116,7 @@ def stage(
             put()
             checked = check_site(site, wheels, target)
         remarks = (*checked.remarks, *check_libraries(site, checked.libraries, target))
-        step.outcome = f"{len(checked.hashes)} files, {len(checked.libraries)} libraries"
+        step.outcome = f"{counted(len(checked.hashes), 'file')}, {counted(len(checked.libraries), 'library')}"
     for remark in remarks:
         steps.warn("check", remark)
     asked = requested or _roots(wheels)

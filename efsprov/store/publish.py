@@ -1,6 +1,7 @@
 """Publishing a release, and making one current: the two steps by which a channel changes."""
 
 from pathlib import Path
+from typing import TypeVar
 
 from efsprov.core import filelist
 from efsprov.core import manifest as manifests
@@ -18,8 +19,10 @@ from efsprov.store.small_files import write_file
 from efsprov.store.staging import discard_staging, sync_rename
 from efsprov.store.verify import quick_check, read_manifest
 
+M = TypeVar("M", bound=Manifest)
 
-def publish(lock: PublisherLock, staged: Path, files: str, draft: Manifest, *, since: State) -> Manifest:
+
+def publish(lock: PublisherLock, staged: Path, files: str, draft: M, *, since: State) -> M:
     """Make the staged tree a release: write its manifest, bring it to stable storage, rename it, journal it.
 
     ``files`` is the text of its file list; id, time and digests of ``draft`` are filled in. ``since`` is the channel

@@ -11,9 +11,9 @@ from efsprov.store.copy_record import record_path
 from efsprov.store.current import project, temporary_links
 from efsprov.store.journal import append_when, read_state
 from efsprov.store.layout import FORMAT_FILE, Channel, make_directory
-from efsprov.store.lookup import look
+from efsprov.store.lookup import link_text, look
 from efsprov.store.oserrors import reported
-from efsprov.store.publisher_lock import PublisherLock, publisher_lock
+from efsprov.store.publisher_lock import LOCK_FILE, PublisherLock, publisher_lock
 from efsprov.store.removal import Removed, remove_tree
 from efsprov.store.staging import sync_rename, take_over
 from efsprov.store.verify import quick_check, read_manifest
@@ -82,6 +82,20 @@ def prepare_for_publishing(lock: PublisherLock, keep_staging: str) -> RepairRepo
     )
 
 
+def is_tidy(channel: Channel, state: State) -> bool:
+    """Tell whether there is nothing for `prepare_for_publishing` to put right. Takes no lock, so that a publisher who is
+    at work looks like leftovers.
+    """
+    with reported("Looking for leftovers", channel.path):
+        if not (channel.staging.is_dir() and channel.trash.is_dir()):
+            return False
+        if look(channel.path / LOCK_FILE) is not None:
+            return False
+        if _leftovers(channel) or any(_is_orphan(state, release) for release in channel.release_ids()):
+            return False
+        return link_text(channel.current) == (f"releases/{state.current}" if state.current else None)
+
+
 def repair(channel: Channel, *, wait: bool = True) -> tuple[str, ...]:
     """Put right what is mechanical: orphans, leftovers, trash, `current`. Return a line for each thing that was wrong.
 
@@ -115,14 +129,21 @@ def _settle_orphans(channel: Channel) -> tuple[tuple[str, ...], tuple[str, ...]]
     there = channel.release_ids()  # before the journal: what is published in between is then in it
     state = read_state(channel)
     for release in there:
-        known = state.releases.get(release)
-        if known is None and not quick_check(channel, release):
+        if not _is_orphan(state, release):
+            continue
+        if release not in state.releases and not quick_check(channel, release):
             _adopt(channel, release)
             adopted.append(release)
-        elif known is None or (known.pruned and release != state.current):
+        else:
             move_to_trash(channel, release)
             discarded.append(release)
     return tuple(adopted), tuple(discarded)
+
+
+def _is_orphan(state: State, release: str) -> bool:
+    """Tell whether a folder in `releases` is there although the journal does not know it, or says that it was pruned."""
+    known = state.releases.get(release)
+    return known is None or (known.pruned and release != state.current)
 
 
 def _adopt(channel: Channel, release: str) -> None:
@@ -140,13 +161,20 @@ def _remove_leftovers(
 ) -> tuple[tuple[str, ...], Removed]:
     """Remove all but one staging folder. What was ``discarded`` a moment ago is no leftover to tell of."""
     kept = {except_for.name, record_path(except_for).name}
-    doomed = [channel.staging / name for name in sorted(os.listdir(channel.staging)) if name not in kept]
-    doomed += [channel.trash / name for name in sorted(os.listdir(channel.trash))]
-    doomed += [channel.path / name for name in temporary_links(channel)]
-    root = channel.root.path
-    doomed += [root / name for name in sorted(os.listdir(root)) if _FORMAT_TEMPORARY.fullmatch(name)]
+    doomed = [path for path in _leftovers(channel) if path.parent != channel.staging or path.name not in kept]
     outcome = Removed()
     for path in doomed:
         outcome += remove_tree(channel.ops, path)
     gone = [path for path in doomed if look(path) is None and not path.name.startswith(discarded)]
     return tuple(os.path.relpath(path, channel.path) for path in gone), outcome
+
+
+def _leftovers(channel: Channel) -> list[Path]:
+    """What lies where writers build, clear away and rename: nothing, unless one is at work or was killed."""
+    root = channel.root.path
+    return [
+        *(channel.staging / name for name in sorted(os.listdir(channel.staging))),
+        *(channel.trash / name for name in sorted(os.listdir(channel.trash))),
+        *(channel.path / name for name in temporary_links(channel)),
+        *(root / name for name in sorted(os.listdir(root)) if _FORMAT_TEMPORARY.fullmatch(name)),
+    ]

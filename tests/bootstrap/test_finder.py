@@ -3,6 +3,7 @@
 import json
 import pickle
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,39 @@ def test_programs_see_the_same(root, run, python, tmp_path, linked):
     assert plain["imports"]["package"] == "package"
     assert plain["imports"]["broken"][0] == "SyntaxError"
     assert {"Found", "odd-name.x"} <= set(plain["distributions"])
+
+
+@pytest.mark.parametrize("accel", ["0", "1"])
+def test_no_pth_file_is_acted_upon(root, run, python, accel):
+    """They belong to site-packages; a release's folder is an entry of ``sys.path``, as LAMBDA_TASK_ROOT is."""
+    modules = {"package.py": "X = 1\n", "hidden/inner.py": "Y = 1\n"}
+    release = root.release("main", A, python=python, modules=modules)
+    (release / "site" / "evil.pth").write_text("hidden\nimport sys; sys.acted = True\n")
+    compile_tree(release / "site", Path(python))
+    index(release, python, ("package",))
+    code = """
+import efsprov.bootstrap, package, importlib.util
+out([package.X, hasattr(sys, "acted"), any(p.endswith("hidden") for p in sys.path), importlib.util.find_spec("inner") is None])
+"""
+    assert run(code, CHANNEL="main", python=python, ACCEL=accel).value == [1, False, False, True]
+
+
+def test_zips_on_the_path_are_left_to_those_who_read_them(hard, run, python, tmp_path):
+    """The shim needs no zipfile, and the modules that a zip holds are found as ever, before and after the release."""
+    with zipfile.ZipFile(tmp_path / "first.zip", "w") as first, zipfile.ZipFile(tmp_path / "last.zip", "w") as last:
+        first.writestr("zipped_first.py", "WHERE = 'first'\n")
+        last.writestr("zipped_last.py", "WHERE = 'last'\n")
+        last.writestr("both.py", "KIND = 'in a zip'\n")
+    code = f"""
+sys.path.insert(0, {str(tmp_path / "first.zip")!r})
+sys.path.append({str(tmp_path / "last.zip")!r})
+loaded = set(sys.modules)
+import efsprov.bootstrap, package, package.a, shadow
+needless = sorted({{"zipfile", "zipimport"}} & (set(sys.modules) - loaded))
+import zipped_first, zipped_last, both
+out([needless, zipped_first.WHERE, zipped_last.WHERE, both.KIND, type(zipped_last.__loader__).__name__])
+"""
+    assert run(code, CHANNEL="hard", python=python).value == [[], "first", "last", "package", "zipimporter"]
 
 
 def test_the_index_is_what_answers(hard, run, python):

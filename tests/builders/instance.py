@@ -35,6 +35,11 @@ def require_namespaces() -> None:
         pytest.skip(message)
 
 
+def boot_command(configuration: Path) -> list[str]:
+    """What starts an instance that is told ``configuration``, in namespaces that end with it."""
+    return ["unshare", "--mount", "--pid", "--fork", "--kill-child", sys.executable, str(INIT), str(configuration)]
+
+
 @dataclass
 class Instance:
     """One pretended instance; see ``tests.aws.fake_aws.Machine``."""
@@ -160,16 +165,7 @@ class Instances:
         (folder / "configuration.json").write_text(json.dumps(configuration))
         with (folder / "console").open("wb") as console:
             process = subprocess.Popen(
-                [
-                    "unshare",
-                    "--mount",
-                    "--pid",
-                    "--fork",
-                    "--kill-child",
-                    sys.executable,
-                    INIT,
-                    folder / "configuration.json",
-                ],
+                boot_command(folder / "configuration.json"),
                 stdin=subprocess.PIPE,  # it ends when this end is closed: with the tests, however they end
                 stdout=console,
                 stderr=console,

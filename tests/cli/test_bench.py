@@ -76,7 +76,7 @@ def test_no_rounds_are_refused(filled):
 
 def test_show_tells_what_an_import_costs(filled):
     answer = filled("show", "--root", filled.root)
-    assert re.search(r"import +uses \d+ B of bytecode in 1 modules: read ahead in 1 reads of \d+ B\n", answer.out), (
+    assert re.search(r"import +uses \d+ B of bytecode in 1 module: read ahead in 1 read of \d+ B\n", answer.out), (
         answer.out
     )
     assert re.search(r" took the builder [\d.]+ s, [\d.]+ s of CPU and [\d.]+ MB of memory", answer.out)

@@ -215,8 +215,12 @@ class Guest:
         for name, text in files.items():
             install = f"umask 077; mkdir -p /run/sshd {SSHD_FOLDER}; cat > {SSHD_FOLDER}/{name}"
             self.run("server", ["/bin/sh", "-c", install], input=text, check=True)
+        return self.start_ssh_program(SSHD_COMMAND, port)
+
+    def start_ssh_program(self, words: Sequence[str | Path], port: int = 0) -> Sshd:
+        """Start a program that serves SSH on the guest's port 22; it is reached as `start_sshd`'s. Raises LabError."""
         self.request("open_link")
-        sshd = Sshd(self.start("server", SSHD_COMMAND), self._running_machine().link, port)
+        sshd = Sshd(self.start("server", words), self._running_machine().link, port)
         self._services.callback(sshd.stop)
         return sshd
 

@@ -44,7 +44,7 @@ class Sshd:
     """A running SSH server: log in as root or ec2-user (the same account) at 127.0.0.1, port `port`."""
 
     def __init__(self, process: Process, link: Link, port: int) -> None:
-        self._process = process
+        self.process = process
         deadline = time.monotonic() + _START_SECONDS
         while True:
             try:
@@ -60,7 +60,7 @@ class Sshd:
     @property
     def log(self) -> str:
         """What sshd has logged."""
-        return self._process.stderr
+        return self.process.stderr
 
     def cut(self) -> int:
         """Reset all connections, as a failing network does; sshd goes on. How many there were."""
@@ -70,7 +70,7 @@ class Sshd:
         """End the server and its sessions' connections; nothing happens the second time."""
         self._forward.close()
         with contextlib.suppress(LabError):  # the guest may be gone
-            self._process.kill()
+            self.process.kill()
 
     def __enter__(self) -> Self:
         return self

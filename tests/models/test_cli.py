@@ -67,7 +67,7 @@ def test_people_are_told_what_was_published_and_how_it_is_used(run, make_safeten
     for words, part in [
         (("list",), "-> "),
         (("show", "net"), "model.safetensors"),
-        (("verify", "net"), "1 releases are what their manifests say"),
+        (("verify", "net"), "1 release checked, all as in the manifest"),
         (("history", "net"), "publish"),
     ]:
         code, out, _ = run(*words)

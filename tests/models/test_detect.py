@@ -75,7 +75,7 @@ def test_shards_of_safetensors_are_one_model(tmp_path):
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     assert inspect(tmp_path).format == "safetensors"
     (tmp_path / "model-2.safetensors").unlink()
-    with pytest.raises(ModelError, match=r"names 1 files that are not beside it: model-2\.safetensors"):
+    with pytest.raises(ModelError, match=r"names what is not beside it: model-2\.safetensors"):
         inspect(tmp_path)
 
 

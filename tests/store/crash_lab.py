@@ -133,8 +133,13 @@ class _Case:
         return [f"left {path}" for path in channel.staging.iterdir()] if self._program == "sync" else []
 
     def _check_next(self) -> list[str]:
+        """The next command is, in turns, the same sync again, `verify --repair`, or another sync."""
         channel, problems = open_channel(self._root), []
-        if self._fault.at % 2 and channel.exists:
+        turn = self._fault.at % 3
+        if turn == 1 and self._program in {"first-sync", "sync", "resumed-sync"}:
+            ALL[self._program].run(channel, self._builds)
+            problems += _unclean(channel)
+        elif turn and channel.exists:
             repair(channel)
             problems += _unclean(channel)
         last = sync(channel, self._builds[5])

@@ -1,4 +1,4 @@
-"""A sync as the pipeline does it, from the publisher lock to the activation, of trees of a few files."""
+"""A sync as the pipeline does it, of trees of a few files that nobody needs to build."""
 
 import hashlib
 from contextlib import suppress
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from efsprov.core import filelist
 from efsprov.core.errors import EfsprovError
+from efsprov.core.events import SILENT
 from efsprov.core.filelist import FileEntry
 from efsprov.core.history import State
 from efsprov.core.manifest import Builder, Manifest
+from efsprov.pipeline.publication import publish_once
+from efsprov.pipeline.steps import Steps
 from efsprov.store.copy import CopyLimits, copy_tree
 from efsprov.store.fileops import FileOps
 from efsprov.store.layout import Channel, Root
 from efsprov.store.links import LinkIndex, LinkSource
-from efsprov.store.publish import activate_published, publish
-from efsprov.store.publisher_lock import publisher_lock
-from efsprov.store.repair import prepare_for_publishing
-from efsprov.store.staging import discard_staging
+from efsprov.store.publisher_lock import PublisherLock
 from efsprov.store.verify import read_files, read_manifest
 from efsprov.store.writer import Writer
 
@@ -68,42 +68,38 @@ def open_channel(root: Path, *, ops: FileOps | None = None, name: str = NAME, **
 
 def sync(channel: Channel, built: Build, *, activate: bool = True, wait: bool = True) -> str:
     """Publish a build, unless a release of the same lock is there, and make it current. Returns the release's id."""
-    with publisher_lock(channel, wait=wait) as lock:
-        report = prepare_for_publishing(lock, built.lock_digest[:16])
-        release = same_lock(channel, report.state, built.lock_digest)
-        if release is None:
-            release = _publish(lock, report.staging, built, report.state)
-        if activate:
-            activate_published(channel, release, since=report.state)
-    return release
+    return publish_once(channel, Mini(built), Steps(SILENT), activate=activate, wait=wait).manifest.id
 
 
-def same_lock(channel: Channel, state: State, lock_digest: str) -> str | None:
-    """The newest release of a lock that is not marked bad and not damaged, if any."""
-    for release in reversed(state.live):
-        with suppress(EfsprovError):
-            if release.bad is None and read_manifest(channel, release.id).lock_digest == lock_digest:
-                return release.id
-    return None
+@dataclass(frozen=True)
+class Mini:
+    """A candidate whose tree is on the local disk already, and which is copied with few threads."""
 
+    built: Build
+    run: str = ""
 
-def _publish(lock, staging: Path, built: Build, since: State) -> str:
-    channel = lock.channel
-    try:
+    @property
+    def digest(self) -> str:
+        return self.built.lock_digest
+
+    def read(self, channel: Channel, release: str) -> Manifest:
+        return read_manifest(channel, release)
+
+    def check(self, channel: Channel, state: State) -> None:
+        pass
+
+    def make(self, lock: PublisherLock, staging: Path, since: State) -> tuple[str, Manifest]:
+        channel = lock.channel
         copy_tree(
-            built.source,
+            self.built.source,
             staging,
-            built.files,
+            self.built.files,
             ops=channel.ops,
-            links=_links(channel, built, since),
+            links=_links(channel, self.built, since),
             check=lock.assert_held,
             limits=CopyLimits(start=2, workers=2, buffers=1),
         )
-        manifest = publish(lock, staging, filelist.dump(built.files), draft(channel, built), since=since)
-    except BaseException:
-        discard_staging(channel, staging)
-        raise
-    return manifest.id
+        return filelist.dump(self.built.files), draft(channel, self.built)
 
 
 def draft(channel: Channel, built: Build) -> Manifest:

@@ -10,7 +10,8 @@ from efsprov.aws.compute import GONE, Instance, console_tail, describe_instance
 from efsprov.builders.ec2.launch import Launch
 from efsprov.builders.ec2.user_data import LEASE, REKEY, STATUS
 from efsprov.builders.failures import ConnectionFailure
-from efsprov.builders.host import Host, connect
+from efsprov.builders.host import Host
+from efsprov.builders.ssh import SshConnection
 from efsprov.core.errors import BuilderError, EfsprovError
 from efsprov.core.retry import wait_for
 
@@ -45,7 +46,7 @@ def await_sshd(launch: Launch) -> None:
     def probe() -> bool | None:
         nonlocal last, looked
         try:
-            connect(launch.ssh).close()
+            SshConnection(launch.ssh).close()
         except ConnectionFailure as failure:
             if failure.kind == "key":
                 raise _wrong_key(launch, failure) from failure
@@ -80,13 +81,13 @@ def replace_host_key(launch: Launch) -> str:
 
     def switch() -> str | None:
         try:
-            connect(replace(launch.ssh, host_key=fresh)).close()
+            SshConnection(replace(launch.ssh, host_key=fresh)).close()
         except ConnectionFailure as failure:
             if failure.kind == "refused":
                 raise failure.for_user() from failure
         else:
             return fresh
-        with contextlib.suppress(ConnectionFailure), connect(launch.ssh) as connection:  # the old key, or neither
+        with contextlib.suppress(ConnectionFailure), SshConnection(launch.ssh) as connection:  # the old key, or neither
             connection.execute(["sudo", "-n", REKEY, "use"])
         return None
 

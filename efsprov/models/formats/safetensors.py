@@ -53,7 +53,8 @@ def check_index(path: Path) -> None:
     missing = [s for s in shards if not isinstance(s, str) or not is_inside(s) or not (path.parent / s).is_file()]
     if missing:
         raise ModelError(
-            f"{path} names {len(missing)} files that are not beside it: {', '.join(sorted(map(str, missing))[:3])}.",
+            f"{path} names what is not beside it: {', '.join(sorted(map(str, missing))[:3])}"
+            + (f" and {len(missing) - 3} more." if len(missing) > 3 else "."),
             hint="Nothing was published. Push the folder that holds all of them.",
         )
 

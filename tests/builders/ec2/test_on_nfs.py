@@ -11,10 +11,9 @@ from tests.aws.fake_aws import FakeAws
 from tests.builders.commands import REPOSITORY, efsprov
 from tests.builders.ec2.conftest import Cloud, make_cloud
 from tests.builders.ec2.test_command_line import flags, settings_file
-from tests.builders.instance import INIT, Instances, configure
+from tests.builders.instance import Instances, boot_command, configure
 from tests.lab.fixtures import nfs_guest, shared_guest
 from tests.lab.guest import Guest
-from tests.lab.sshd import Sshd
 
 __all__ = ["nfs_guest", "shared_guest"]
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
@@ -41,26 +40,18 @@ class GuestMachine:
             environment={"HOME": "/run"},  # the lab's link leads to 22
         )
         (folder / "configuration.json").write_text(json.dumps(settings))
-        guest.request("open_link")
-        words = [
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            sys.executable,
-            INIT,
-            folder / "configuration.json",
-        ]
-        self.process = guest.start("server", words)
-        self.sshd = Sshd(self.process, guest._running_machine().link, port)
+        self.sshd = guest.start_ssh_program(boot_command(folder / "configuration.json"), port)
         self.address = "127.0.0.1"
 
     def reason_it_died(self) -> str | None:
-        return None if self.process.poll() is None else "Client.InstanceInitiatedShutdown: Instance initiated shutdown"
+        return (
+            None
+            if self.sshd.process.poll() is None
+            else "Client.InstanceInitiatedShutdown: Instance initiated shutdown"
+        )
 
     def console(self) -> str:
-        return self.process.stdout
+        return self.sshd.process.stdout
 
     def kill(self) -> None:
         self.sshd.stop()

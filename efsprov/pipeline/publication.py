@@ -1,0 +1,171 @@
+"""One release of one content: found on the root, or made under the publisher lock, and made current.
+
+Dependencies and models are published by this. What differs between them, a `Candidate` says.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Literal, Protocol, TypeVar
+
+from efsprov.core.errors import EfsprovError
+from efsprov.core.events import Suspended
+from efsprov.core.history import State
+from efsprov.core.manifest import Manifest
+from efsprov.pipeline.steps import Steps
+from efsprov.store.current import project
+from efsprov.store.journal import read_state
+from efsprov.store.layout import Channel
+from efsprov.store.publish import activate as make_current
+from efsprov.store.publish import activate_published, publish
+from efsprov.store.publisher_lock import PublisherLock, is_locked, publisher_lock
+from efsprov.store.repair import is_tidy, prepare_for_publishing
+from efsprov.store.staging import discard_staging
+from efsprov.store.verify import quick_check
+
+Outcome = Literal["published", "unchanged", "reactivated"]
+M = TypeVar("M", bound=Manifest)
+M_co = TypeVar("M_co", bound=Manifest, covariant=True)
+
+
+class Candidate(Protocol[M_co]):
+    """What could become a release."""
+
+    @property
+    def digest(self) -> str:
+        """What makes two of them the same; SHA-256 in hex."""
+        ...
+
+    @property
+    def run(self) -> str:
+        """The request that asks for it, where one may arrive twice, else "": its release has this transaction id."""
+        ...
+
+    def read(self, channel: Channel, release: str) -> M_co:
+        """Return a release's manifest; raises an ``EfsprovError``."""
+        ...
+
+    def check(self, channel: Channel, state: State) -> None:
+        """Raise where the channel, as it is now, should be left alone."""
+        ...
+
+    def make(self, lock: PublisherLock, staging: Path, since: State) -> tuple[str, M_co]:
+        """Fill ``staging``; return the text of its file list, and a manifest for ``publish`` to complete."""
+        ...
+
+
+@dataclass(frozen=True)
+class Publication(Generic[M]):
+    """``outcome``: a release was made, the current one is the same already, or a published one was made current.
+
+    ``before`` is the release that was current and is not any more.
+    """
+
+    outcome: Outcome
+    activated: bool
+    before: str | None
+    manifest: M
+
+
+def publish_once(
+    channel: Channel, candidate: Candidate[M], steps: Steps, *, activate: bool, wait: bool
+) -> Publication[M]:
+    """Publish ``candidate``, unless a release of the same digest is there, and make it current if ``activate`` says so.
+
+    Raises an ``EfsprovError`` or what the candidate raises; then the channel's releases are as they were. Where nothing
+    is left to do, neither here nor of what killed writers left, nobody is waited for.
+    """
+    if channel.exists:
+        state = read_state(channel)
+        candidate.check(channel, state)
+        same = find_same(channel, state, candidate.digest, candidate.read)
+        done = same is not None and _is_done(state, same, candidate, activate=activate)
+        if same and done and (is_tidy(channel, state) or is_locked(channel)):
+            return _use(channel, same, candidate, steps, activate=activate)
+
+    def on_wait(holder: str) -> None:
+        steps.note("publish", f"{channel.label} is being published by {holder}: waiting until that is done.")
+
+    with publisher_lock(channel, wait=wait, on_wait=on_wait) as lock:
+        prepared = prepare_for_publishing(lock, keep_staging=candidate.digest[:16])
+        for line in prepared.lines():
+            steps.note("publish", line)
+        with _discarded_on_failure(channel, prepared.staging):
+            candidate.check(channel, prepared.state)
+            same = find_same(channel, prepared.state, candidate.digest, candidate.read)
+            if same is None:
+                return _make(lock, prepared.staging, prepared.state, candidate, steps, activate=activate)
+        discard_staging(channel, prepared.staging)
+        return _use(channel, same, candidate, steps, activate=activate)  # whom we waited for published it, perhaps
+
+
+def find_same(channel: Channel, state: State, digest: str, read: Callable[[Channel, str], M]) -> M | None:
+    """Return the manifest of a release with this digest: the current one, or else the newest that can be used.
+
+    ``read`` returns the manifest of a release, or raises an ``EfsprovError``.
+    """
+    usable = (r.id for r in state.live if r.bad is None and r.id.endswith(digest[:8]))
+    for release in sorted(usable, key=lambda r: (r == state.current, r), reverse=True):
+        try:
+            manifest = read(channel, release)
+        except EfsprovError:
+            continue  # damaged: it is made anew
+        if manifest.lock_digest == digest and not quick_check(channel, release):
+            return manifest
+    return None
+
+
+def _is_done(state: State, same: Manifest, candidate: Candidate[M], *, activate: bool) -> bool:
+    """Tell whether nothing is left to decide: the release is current, or is not to be, or was by this very request.
+
+    That request arrives again, and somebody may have rolled back since. Any other release that is not current may be
+    on its way there: its publisher holds the lock.
+    """
+    mine = same.tx == candidate.run and bool(state.releases[same.id].activated)
+    return not activate or state.current == same.id or mine
+
+
+def _use(channel: Channel, same: M, candidate: Candidate[M], steps: Steps, *, activate: bool) -> Publication[M]:
+    state = read_state(channel)
+    before, done = state.current, _is_done(state, same, candidate, activate=activate)
+    if not done:
+        with steps.step("activate") as step:
+            before = make_current(channel, same.id)
+            step.outcome = same.id
+    elif activate:
+        project(channel)  # who made it current may have died between the journal and the swap
+    outcome: Outcome = "unchanged" if done else "reactivated"
+    return Publication(
+        "published" if same.tx == candidate.run else outcome,
+        activated=not done or state.current == same.id,
+        before=before if before != same.id else None,
+        manifest=same,
+    )
+
+
+def _make(
+    lock: PublisherLock, staging: Path, since: State, candidate: Candidate[M], steps: Steps, *, activate: bool
+) -> Publication[M]:
+    channel, before = lock.channel, since.current
+    listed, draft = candidate.make(lock, staging, since)
+    with steps.step("publish") as step:
+        manifest = publish(lock, staging, listed, draft, since=since)
+        step.outcome = manifest.id
+    if activate:
+        with steps.step("activate") as step:
+            before = activate_published(channel, manifest.id, since=since)
+            step.outcome = manifest.id
+    return Publication("published", activated=activate, before=before, manifest=manifest)
+
+
+@contextmanager
+def _discarded_on_failure(channel: Channel, staging: Path) -> Iterator[None]:
+    """What fails or is interrupted leaves no staging; what is killed or suspended leaves it for the next to go on with."""
+    try:
+        yield
+    except Suspended:
+        raise
+    except BaseException:
+        discard_staging(channel, staging)
+        raise
