@@ -17,8 +17,10 @@ from _frozen_importlib_external import (
     SourcelessFileLoader,
     spec_from_file_location,
 )
+from _functools import partial  # type: ignore[import-not-found]
 
 from efsprov.bootstrap._caches import Caches
+from efsprov.bootstrap._collection import postpone
 from efsprov.bootstrap._index import BYTECODE, EXTENSION, NAMESPACE, PACKED, SOURCE, UNKNOWN, Index, UnusableError, tell
 from efsprov.bootstrap._readahead import ReadAhead
 
@@ -135,6 +137,7 @@ class IndexedFinder(FileFinder):
         loader = _LOADERS[kind](fullname, path)
         if kind == PACKED:
             loader.get_code = _PackedCode(loader, self._opened, entry[2:])
+            loader.exec_module = _Execution(loader.exec_module)
         places = [folder] if "/" in entry[1] else None
         return spec_from_file_location(fullname, path, loader=loader, submodule_search_locations=places)
 
@@ -155,6 +158,9 @@ class _PackedCode:
     def __call__(self, fullname: str) -> "Optional[CodeType]":
         loader = self._loader
         loader.__dict__.pop("get_code", None)
+        execution = loader.__dict__.pop("exec_module", None)
+        if execution is not None:
+            execution.postponed = postpone()
         path: str = loader.get_filename(fullname)  # raises where the standard method would: a loader is for one name
         self._opened.caches.fill()
         index = self._opened.index
@@ -176,3 +182,22 @@ class _PackedCode:
     def __reduce__(self) -> "tuple[Callable[..., object], tuple[object, ...]]":
         """A pickled loader is a plain one."""
         return getattr, (_LOADERS[SOURCE](self._loader.name, self._loader.path), "get_code")
+
+
+class _Execution(partial):  # type: ignore[misc]
+    """What a loader's ``exec_module`` is until the module's code is asked for: then nobody but the call under way holds it.
+
+    So it, and what was hung on it, is gone when the module has been executed or has failed. There is no frame of it: a
+    program that counts frames up to whoever imported it (`warnings.warn`, `sys._getframe`) finds those of the import
+    system alone.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Execution)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> "tuple[Callable[..., object], tuple[object, ...]]":
+        """A pickled loader is a plain one."""
+        loader = self.func.__self__
+        return getattr, (_LOADERS[SOURCE](loader.name, loader.path), "exec_module")
