@@ -115,7 +115,7 @@ class _Payload:
 
     def make(self, lock: PublisherLock, staging: Path, since: State) -> tuple[str, ModelManifest]:
         figures = place(lock, self.top, self.files, staging, since, self.steps)
-        return filelist.dump(self.files), _manifest(lock.channel, self, figures, self.steps)
+        return filelist.dump(self.files), _manifest(lock.channel, self, figures)
 
 
 def _left_alone(channel: Channel, release: str) -> Published:
@@ -124,7 +124,7 @@ def _left_alone(channel: Channel, release: str) -> Published:
     return Published("superseded", release, channel.release_path(release), current, None, manifest)
 
 
-def _manifest(channel: Channel, payload: _Payload, figures: Figures, steps: Steps) -> ModelManifest:
+def _manifest(channel: Channel, payload: _Payload, figures: Figures) -> ModelManifest:
     try:
         own = installed_version("efsprov")
     except PackageNotFoundError:  # a function's package holds the modules without their metadata
@@ -144,7 +144,7 @@ def _manifest(channel: Channel, payload: _Payload, figures: Figures, steps: Step
             python=f"CPython {platform.python_version()}",
             efsprov=own,
         ),
-        figures=figures.model_copy(update={"seconds": dict(steps.seconds)}),
+        figures=figures.model_copy(update={"seconds": dict(payload.steps.seconds)}),
         meta=dict(payload.draft.meta),
         model=payload.draft.facts,
     )

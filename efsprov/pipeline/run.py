@@ -75,7 +75,7 @@ class Built:
         return read_manifest(channel, release)
 
     def check(self, channel: Channel, state: State) -> None:
-        """A request is for whatever the channel is."""
+        """Whatever the channel is by now, the request stands."""
 
     def make(self, lock: PublisherLock, staging: Path, since: State) -> tuple[str, Manifest]:
         """Compose the release and bring it into ``staging``."""
