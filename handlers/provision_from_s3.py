@@ -25,6 +25,7 @@ from efsprov.models.policy import read_trust
 from efsprov.models.provision import Provision, provision
 from efsprov.models.uploads import COMPLETE, SEQUENCER, Upload, name_of, read_uploads, superseded_by
 from efsprov.pipeline.steps import Steps
+from efsprov.store.current import project
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Root
 
@@ -46,6 +47,7 @@ def publish(upload: Upload) -> dict[str, Any]:
     uri = f"s3://{upload.bucket}/{upload.source_key}"
     later = partial(superseded_by, uri=uri, sequencer=upload.sequencer)
     if channel.exists and (found := later(channel, read_state(channel))):
+        project(channel)  # who made it current may have been killed half-way
         return {"model": name, "outcome": "superseded", "release": found}
     version = None if upload.is_folder else upload.version
     source = S3Source(AWS, upload.bucket, upload.source_key, version, left_out=frozenset({COMPLETE}))

@@ -157,22 +157,29 @@ class _PackedCode:
 
     def __call__(self, fullname: str) -> "Optional[CodeType]":
         loader = self._loader
-        loader.__dict__.pop("get_code", None)
-        execution = loader.__dict__.pop("exec_module", None)
-        if execution is not None:
-            execution.postponed = postpone()
+        self._withdraw()
         path: str = loader.get_filename(fullname)  # raises where the standard method would: a loader is for one name
         self._opened.caches.fill()
         index = self._opened.index
         data = index.read(*self._where)
         if data is None:
-            if index.open(self._where[0]) is not None:  # else it was told of the whole pack
+            if index.open(self._where[0]) is not None:  # else the whole pack was told of
                 tell(f"{path} is imported without the index: its bytecode in the pack is damaged or cannot be read")
             plain: "Optional[CodeType]" = loader.get_code(fullname)
             return plain
         code: "CodeType" = marshal.loads(data)  # noqa: S302 - bytecode is what it is for
         _imp._fix_co_filename(code, path)  # type: ignore[attr-defined]  # noqa: SLF001 - as importlib does
         return code
+
+    def _withdraw(self) -> None:
+        """Take from the loader what is ours, and nothing that somebody put in its place."""
+        held = self._loader.__dict__
+        if held.get("get_code") is self:
+            del held["get_code"]
+        execution = held.get("exec_module")
+        if type(execution) is _Execution:
+            del held["exec_module"]
+            execution.postponed = postpone()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _PackedCode) and self._where == other._where and self._opened is other._opened

@@ -85,6 +85,7 @@ class Index:
         self.site = release + "/site"
         body = _body(release)
         self._opened: "dict[int, int]" = {}
+        self._untold: "dict[int, str]" = {}
         try:
             suffixes, self._packs, self._folders, self._distributions, plan = _parse(body)
             self.files, self.steps, self.positions, self.spans, self.lines, self.linked = _parse(plan)
@@ -107,9 +108,16 @@ class Index:
         return told
 
     def read(self, pack: int, offset: int, size: int, digest: bytes) -> "Optional[bytes]":
-        """SIZE bytes at OFFSET of a pack; None where they are not what the builder wrote."""
+        """SIZE bytes at OFFSET of a pack; None where they are not what the builder wrote.
+
+        Of a pack that cannot be used one line in the log tells.
+        """
         opened = self.open(pack)
         if opened is None:
+            reason = self._untold.pop(pack, "")
+            if reason:
+                name = self._packs[pack][0]
+                tell(f"{self._release}/{name} cannot be used: {reason}; what it holds is imported without it")
             return None
         try:
             data = os.pread(opened, size, offset)
@@ -118,28 +126,30 @@ class Index:
         return data if len(data) == size and checksum(data) == digest else None
 
     def open(self, pack: int) -> "Optional[int]":
-        """A descriptor of a pack, which stays open; None, and one line in the log, where it cannot be used."""
+        """A descriptor of a pack, which stays open; None where it cannot be used."""
         opened = self._opened.get(pack)
         if opened is None:
-            opened = self._open(*self._packs[pack])
+            opened = self._open(pack)
             kept = self._opened.setdefault(pack, opened)
             if kept != opened and opened >= 0:  # two threads at once
                 os.close(opened)
             opened = kept
         return opened if opened >= 0 else None
 
-    def _open(self, name: str, expected: int) -> int:
-        """A descriptor of the file NAME of the release, which has EXPECTED bytes; -1 where it cannot be used."""
-        path = f"{self._release}/{name}"
+    def _open(self, pack: int) -> int:
+        """A descriptor; -1, and a reason to tell, where the file is not the one that the index describes."""
+        name, expected = self._packs[pack]
+        opened = -1
         try:
-            opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            opened = os.open(f"{self._release}/{name}", os.O_RDONLY | os.O_CLOEXEC)
             size = os.fstat(opened).st_size
+            reason = "" if size == expected else f"it has {size} bytes of {expected}"
         except OSError as error:
-            tell(f"{path} cannot be used: {error.strerror}; what it holds is imported without it")
-            return -1
-        if size != expected:
-            os.close(opened)
-            tell(f"{path} cannot be used: it has {size} bytes of {expected}; what it holds is imported without it")
+            reason = str(error.strerror)
+        if reason:
+            self._untold[pack] = reason
+            if opened >= 0:
+                os.close(opened)
             return -1
         # Only what is asked for is read: what is worth reading ahead is known, the kernel need not guess.
         os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_RANDOM)
@@ -147,9 +157,12 @@ class Index:
 
 
 def tell(line: str) -> None:
-    """One line for the log."""
-    if sys.stderr is not None:
-        print(f"efsprov: {line}", file=sys.stderr, flush=True)  # noqa: T201
+    """One line for the log, if there is one: an import is not to fail for want of it."""
+    try:
+        if sys.stderr is not None:
+            print(f"efsprov: {line}", file=sys.stderr, flush=True)  # noqa: T201
+    except Exception:  # noqa: BLE001, S110 - a closed file, or whatever a program has put there
+        pass
 
 
 def _parse(data: bytes) -> "Any":

@@ -18,6 +18,7 @@ from efsprov.models.manifest import ModelFacts, ModelManifest, read_model_manife
 from efsprov.pipeline.place import place
 from efsprov.pipeline.publication import publish_once
 from efsprov.pipeline.steps import Steps
+from efsprov.store.current import project
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel
 from efsprov.store.publisher_lock import PublisherLock
@@ -119,6 +120,7 @@ class _Payload:
 
 
 def _left_alone(channel: Channel, release: str) -> Published:
+    project(channel)  # who made it current may have died between the journal and the swap
     current = read_state(channel).current == release
     manifest = read_model_manifest(channel, release)
     return Published("superseded", release, channel.release_path(release), current, None, manifest)

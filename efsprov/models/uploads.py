@@ -64,7 +64,7 @@ def name_of(upload: Upload, prefix: str) -> str:
 
 
 def superseded_by(channel: Channel, state: State, uri: str, sequencer: str) -> str | None:
-    """Return the release that holds this upload of ``uri`` or a later one, None when there is none yet.
+    """Return the release that held this upload of ``uri`` when it was current, or holds a later one; None without any.
 
     S3 delivers events more than once and in any order. Of two sequencers of one key, padded with zeros at the right, the
     larger is the later (https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html).
@@ -77,7 +77,9 @@ def superseded_by(channel: Channel, state: State, uri: str, sequencer: str) -> s
         known = origin.get(SEQUENCER, "")
         if origin.get("uri", "").partition("?")[0] == uri and known and sequencer:
             width = max(len(known), len(sequencer))
-            if known.ljust(width, "0") >= sequencer.ljust(width, "0"):
+            known, asked = known.ljust(width, "0"), sequencer.ljust(width, "0")
+            # The very upload may have been published by somebody who was killed before it was made current.
+            if known > asked or (known == asked and release.activated):
                 return release.id
     return None
 

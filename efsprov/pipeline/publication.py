@@ -5,22 +5,21 @@ Dependencies and models are published by this. What differs between them, a `Can
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
 
-from efsprov.core.errors import EfsprovError
+from efsprov.core.errors import ConflictError, EfsprovError
 from efsprov.core.events import Suspended
-from efsprov.core.history import State
+from efsprov.core.history import State, fold
 from efsprov.core.manifest import Manifest
 from efsprov.pipeline.steps import Steps
 from efsprov.store.current import project
-from efsprov.store.journal import read_state
+from efsprov.store.journal import read_entries, read_state
 from efsprov.store.layout import Channel
-from efsprov.store.publish import activate as make_current
 from efsprov.store.publish import activate_published, publish
 from efsprov.store.publisher_lock import PublisherLock, is_locked, publisher_lock
-from efsprov.store.repair import is_tidy, prepare_for_publishing
+from efsprov.store.repair import RepairReport, is_tidy, prepare_for_publishing
 from efsprov.store.staging import discard_staging
 from efsprov.store.verify import quick_check
 
@@ -59,7 +58,7 @@ class Candidate(Protocol[M_co]):
 class Publication(Generic[M]):
     """``outcome``: a release was made, the current one is the same already, or a published one was made current.
 
-    ``before`` is the release that was current and is not any more.
+    ``before`` is the release that was current when this began, None where it is this one, or there was none.
     """
 
     outcome: Outcome
@@ -76,28 +75,38 @@ def publish_once(
     Raises an ``EfsprovError`` or what the candidate raises; then the channel's releases are as they were. Where nothing
     is left to do, neither here nor of what killed writers left, nobody is waited for.
     """
+    asked = read_state(channel) if channel.exists else fold(())
     if channel.exists:
-        state = read_state(channel)
-        candidate.check(channel, state)
-        same = find_same(channel, state, candidate.digest, candidate.read)
-        done = same is not None and _is_done(state, same, candidate, activate=activate)
-        if same and done and (is_tidy(channel, state) or is_locked(channel)):
-            return _use(channel, same, candidate, steps, activate=activate)
+        candidate.check(channel, asked)
+        same = find_same(channel, asked, candidate.digest, candidate.read)
+        if same and _is_done(asked, same, candidate, activate=activate):
+            _clear_away(channel, asked, steps)
+            if activate:
+                project(channel)  # who made it current may have died between the journal and the swap
+            return _found(asked, same, candidate)
 
     def on_wait(holder: str) -> None:
         steps.note("publish", f"{channel.label} is being published by {holder}: waiting until that is done.")
 
     with publisher_lock(channel, wait=wait, on_wait=on_wait) as lock:
         prepared = prepare_for_publishing(lock, keep_staging=candidate.digest[:16])
-        for line in prepared.lines():
-            steps.note("publish", line)
+        _tell(prepared, steps)
+        state = prepared.state
         with _discarded_on_failure(channel, prepared.staging):
-            candidate.check(channel, prepared.state)
-            same = find_same(channel, prepared.state, candidate.digest, candidate.read)
+            candidate.check(channel, state)
+            same = find_same(channel, state, candidate.digest, candidate.read)
             if same is None:
-                return _make(lock, prepared.staging, prepared.state, candidate, steps, activate=activate)
+                manifest = _make(lock, prepared.staging, state, candidate, steps)
+                if activate:
+                    _activate(channel, manifest.id, steps, asked=asked, since=state)
+                return Publication("published", activated=activate, before=state.current, manifest=manifest)
         discard_staging(channel, prepared.staging)
-        return _use(channel, same, candidate, steps, activate=activate)  # whom we waited for published it, perhaps
+        found = _found(state, same, candidate)  # whom we waited for has published it, perhaps
+        if _is_done(state, same, candidate, activate=activate):
+            return found
+        _activate(channel, same.id, steps, asked=asked, since=state)
+        outcome: Outcome = "published" if same.tx == candidate.run else "reactivated"
+        return replace(found, outcome=outcome, activated=True)
 
 
 def find_same(channel: Channel, state: State, digest: str, read: Callable[[Channel, str], M]) -> M | None:
@@ -126,37 +135,54 @@ def _is_done(state: State, same: Manifest, candidate: Candidate[M], *, activate:
     return not activate or state.current == same.id or mine
 
 
-def _use(channel: Channel, same: M, candidate: Candidate[M], steps: Steps, *, activate: bool) -> Publication[M]:
-    state = read_state(channel)
-    before, done = state.current, _is_done(state, same, candidate, activate=activate)
-    if not done:
-        with steps.step("activate") as step:
-            before = make_current(channel, same.id)
-            step.outcome = same.id
-    elif activate:
-        project(channel)  # who made it current may have died between the journal and the swap
-    outcome: Outcome = "unchanged" if done else "reactivated"
+def _found(state: State, same: M, candidate: Candidate[M]) -> Publication[M]:
     return Publication(
-        "published" if same.tx == candidate.run else outcome,
-        activated=not done or state.current == same.id,
-        before=before if before != same.id else None,
+        "published" if same.tx == candidate.run else "unchanged",
+        activated=state.current == same.id,
+        before=state.current if state.current != same.id else None,
         manifest=same,
     )
 
 
-def _make(
-    lock: PublisherLock, staging: Path, since: State, candidate: Candidate[M], steps: Steps, *, activate: bool
-) -> Publication[M]:
-    channel, before = lock.channel, since.current
+def _make(lock: PublisherLock, staging: Path, since: State, candidate: Candidate[M], steps: Steps) -> M:
     listed, draft = candidate.make(lock, staging, since)
     with steps.step("publish") as step:
         manifest = publish(lock, staging, listed, draft, since=since)
         step.outcome = manifest.id
-    if activate:
-        with steps.step("activate") as step:
-            before = activate_published(channel, manifest.id, since=since)
-            step.outcome = manifest.id
-    return Publication("published", activated=activate, before=before, manifest=manifest)
+    return manifest
+
+
+def _activate(channel: Channel, release: str, steps: Steps, *, asked: State, since: State) -> None:
+    """Make a release current. ``asked`` is the channel as it was found before the lock, ``since`` under it.
+
+    Publishers whom this one waited for came first; a rollback meanwhile is younger than what was asked for.
+    """
+    with steps.step("activate") as step:
+        for entry in read_entries(channel)[asked.last :]:
+            if entry.do == "rollback" and entry.release != release:
+                raise ConflictError(
+                    f"{channel.label} was rolled back to {entry.release} by {entry.by} meanwhile. Release {release} "
+                    "is there, but was not made current.",
+                    hint=f"If it is still wanted: `efsprov activate {release}`.",
+                )
+        activate_published(channel, release, since=since)
+        step.outcome = release
+
+
+def _clear_away(channel: Channel, state: State, steps: Steps) -> None:
+    """Put right what killed writers left, if nobody is at work. There is nothing else to do, so nothing is a failure."""
+    if is_tidy(channel, state) or is_locked(channel):
+        return
+    try:
+        with publisher_lock(channel, wait=False) as lock:
+            _tell(prepare_for_publishing(lock, keep_staging=""), steps)
+    except EfsprovError as error:
+        steps.note("publish", f"Leftovers of writers that were killed stay for the next time: {error.message}")
+
+
+def _tell(report: RepairReport, steps: Steps) -> None:
+    for line in report.lines():
+        steps.note("publish", line)
 
 
 @contextmanager

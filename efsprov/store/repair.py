@@ -87,11 +87,12 @@ def is_tidy(channel: Channel, state: State) -> bool:
     at work looks like leftovers.
     """
     with reported("Looking for leftovers", channel.path):
-        if not (channel.staging.is_dir() and channel.trash.is_dir()):
-            return False
-        if look(channel.path / LOCK_FILE) is not None:
-            return False
-        if _leftovers(channel) or any(_is_orphan(state, release) for release in channel.release_ids()):
+        try:
+            if look(channel.path / LOCK_FILE) is not None or _leftovers(channel):
+                return False
+        except FileNotFoundError:
+            return False  # a publisher who makes the first release, or fails to, makes and removes these folders
+        if any(_is_orphan(state, release) for release in channel.release_ids()):
             return False
         return link_text(channel.current) == (f"releases/{state.current}" if state.current else None)
 

@@ -160,6 +160,26 @@ def test_what_a_pack_holds_that_cannot_be_used_is_read_from_its_own_files(releas
     assert re.search(reason, line)
 
 
+def test_a_pack_that_read_ahead_cannot_open_hinders_no_fork_and_needs_no_log(release, run, python):
+    """Whoever reads ahead has nobody to tell, and the importing thread must not fail for want of a log."""
+    for path in sorted((release / "import.packs").iterdir()):
+        path.unlink()
+    code = """
+import os, io
+closed = io.StringIO(); closed.close()
+sys.stderr = closed
+import efsprov.bootstrap, pack, pack.cold
+child = os.fork()
+if not child:
+    os._exit(0)
+out([pack.A, pack.cold.COLD, os.waitpid(child, 0)[1]])
+"""
+    assert run(code, CHANNEL="main", python=python).value == [["pack", "b"], "cold", 0]
+    told = run(LOOK, CHANNEL="main", python=python)
+    assert told.value == [*RIGHT, "IndexedFinder"]
+    assert len(log(told)) == 2, "one line a pack"
+
+
 def test_damaged_bytecode_is_not_run(release, run, python):
     """Each module has its own checksum: the damaged one is read from its own file, the others from the pack."""
     name, at = pack_with(release, b"cold")

@@ -1,24 +1,28 @@
 """One flow for dependencies and models: what is there is used, what is not is made, what was left is cleared away."""
 
+import errno
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
 
-from efsprov.core.errors import BusyError, EfsprovError
+from efsprov.core.errors import BusyError, ConflictError, EfsprovError
 from efsprov.core.events import Suspended
 from efsprov.pipeline.publication import publish_once
 from efsprov.pipeline.steps import Steps
 from efsprov.store.current import read_current
 from efsprov.store.journal import append, entry_name, read_entries, read_state
-from efsprov.store.publish import rollback
+from efsprov.store.publish import activate, rollback
 from efsprov.store.publisher_lock import LOCK_FILE, publisher_lock
 from efsprov.store.verify import check_channel
+from tests.store.faulty_ops import Fault, FaultyOps
 from tests.store.minisync import Mini, build, open_channel, sync
 
 
 @pytest.fixture
 def builds(tmp_path):
-    return {number: build(tmp_path, number) for number in (1, 2)}
+    return {number: build(tmp_path, number) for number in (1, 2, 3, 4)}
 
 
 @pytest.fixture
@@ -31,13 +35,13 @@ class Failing(Mini):
     """A candidate that fills staging, and fails then, or refuses before."""
 
     error: BaseException | None = None
-    refusal: Exception | None = None
+    refusals: dict[int, Exception] = field(default_factory=dict)
     checked: list[int] = field(default_factory=list)
 
     def check(self, channel, state):
         self.checked.append(state.last)
-        if self.refusal:
-            raise self.refusal
+        if len(self.checked) in self.refusals:
+            raise self.refusals[len(self.checked)]
 
     def make(self, lock, staging, since):
         made = super().make(lock, staging, since)
@@ -113,6 +117,72 @@ def test_a_request_whose_release_was_never_current_goes_on_with_it(channel, buil
     again, _ = publish(channel, Asked(builds[1]))
     assert (again.outcome, again.activated) == ("published", True)
     assert read_current(channel) == made.manifest.id
+
+
+def while_waiting(channel, candidate, *, do):
+    """Publish ``candidate`` while somebody else holds the lock, who does something, and lets go of it then."""
+    waiting = threading.Event()
+
+    def emit(event):
+        if "waiting until that is done" in event.message:
+            waiting.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        with publisher_lock(channel, wait=False):
+            mine = open_channel(channel.root.path)
+            running = pool.submit(publish_once, mine, candidate, Steps(emit), activate=True, wait=True)
+            assert waiting.wait(30)
+            do()
+        return running.result(30)
+
+
+def test_who_waited_comes_after_whom_it_waited_for(channel, builds):
+    first, second = sync(channel, builds[1]), sync(channel, builds[2])
+    activate(channel, first)
+
+    def others():
+        activate(channel, second)
+        activate(channel, first)
+        activate(channel, second)
+
+    activate(channel, second)
+    done = while_waiting(channel, Mini(builds[1]), do=others)
+    assert (done.outcome, done.manifest.id, done.before) == ("reactivated", first, second)
+
+
+@pytest.mark.parametrize("number", [2, 3], ids=["a release that is there", "a new release"])
+def test_a_rollback_while_it_waits_stays(channel, builds, number):
+    """The operator's decision is younger than what was asked for before it."""
+    first, _ = sync(channel, builds[1]), sync(channel, builds[2])
+    third = sync(channel, builds[4])
+    with pytest.raises(ConflictError, match="was rolled back"):
+        while_waiting(channel, Mini(builds[number]), do=lambda: rollback(channel, to=first))
+    assert read_current(channel) == first != third
+
+
+def test_what_is_done_is_not_undone_by_somebody_who_activates_meanwhile(channel, builds):
+    """Between the look at the journal and the answer, in which nobody holds a lock."""
+    first, second = sync(channel, builds[1]), sync(channel, builds[2])
+
+    class Overtaken(Mini):
+        def read(self, channel, release):
+            manifest = super().read(channel, release)
+            if read_state(channel).current == second:
+                activate(open_channel(channel.root.path), first)
+            return manifest
+
+    done, told = publish(channel, Overtaken(builds[2]))
+    assert (done.outcome, done.manifest.id, told) == ("unchanged", second, [])
+    assert read_current(channel) == first
+
+
+def test_leftovers_that_cannot_be_cleared_away_are_no_failure(channel, builds):
+    release = sync(channel, builds[1])
+    leave_trash(channel)
+    full = open_channel(channel.root.path, ops=FaultyOps(Fault("error", 1, errno.ENOSPC)))
+    done, told = publish(full, Mini(builds[1]))
+    assert (done.outcome, done.manifest.id) == ("unchanged", release)
+    assert told == [("publish", "note")]
 
 
 def leave_current_unswapped(channel):
@@ -196,12 +266,17 @@ def test_what_fails_leaves_no_staging_and_what_is_suspended_does(channel, builds
     assert list(channel.staging.iterdir()) == []
 
 
-def test_a_candidate_may_refuse_the_channel_as_it_is(channel, builds):
+@pytest.mark.parametrize("time", [1, 2], ids=["before the lock", "under it"])
+def test_a_candidate_may_refuse_the_channel_as_it_is(channel, builds, time):
     sync(channel, builds[1])
     last = read_state(channel).last
+    left = channel.staging / f"{builds[2].lock_digest[:16]}.0123456789abcdef"
+    (left / "site").mkdir(parents=True)
+    unwilling = Failing(builds[2], refusals={time: LookupError()})
     with pytest.raises(LookupError):
-        publish(channel, Failing(builds[2], refusal=LookupError()))
-    assert read_state(channel).last == last
+        publish(channel, unwilling)
+    assert (read_state(channel).last, len(unwilling.checked)) == (last, time)
+    assert (list(channel.staging.iterdir()) == []) == (time == 2)
     willing = Failing(builds[2])
     publish(channel, willing)
     assert willing.checked == [last, last], "before the lock, and again under it"

@@ -60,7 +60,7 @@ def test_a_release_from_wheels(put, tmp_path):
         assert hash_files(put.site, {path: 1}, {})[path].sha256 == sha256
     sizes = {d.name: d.installed_size for d in staged.distributions}
     assert sizes["helper"] > 0
-    assert outcome(put, "check").endswith("1 libraries")
+    assert outcome(put, "check").endswith("1 library")
 
 
 def test_what_was_asked_for_is_imported(put, tmp_path):

@@ -137,8 +137,10 @@ class _Case:
         channel, problems = open_channel(self._root), []
         turn = self._fault.at % 3
         if turn == 1 and self._program in {"first-sync", "sync", "resumed-sync"}:
-            ALL[self._program].run(channel, self._builds)
+            again = ALL[self._program].run(channel, self._builds)
             problems += _unclean(channel)
+            if read_state(channel).current != again:
+                problems.append("the same sync again did not make its release current")
         elif turn and channel.exists:
             repair(channel)
             problems += _unclean(channel)
