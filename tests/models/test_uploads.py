@@ -1,3 +1,6 @@
+from dataclasses import replace
+from functools import partial
+
 import pytest
 
 from efsprov.core.errors import UsageError
@@ -6,6 +9,7 @@ from efsprov.models.provision import Provision, provision
 from efsprov.models.source import LocalSource
 from efsprov.models.uploads import SEQUENCER, Upload, name_of, read_uploads, superseded_by
 from efsprov.pipeline.steps import Steps
+from efsprov.store.current import read_current
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Root
 
@@ -98,3 +102,29 @@ def test_sequencers_order_the_uploads_of_a_key(tmp_path, make_safetensors, monke
     state = read_state(channel)
     assert superseded_by(channel, state, str(path), sequencer) == (release if later else None)
     assert superseded_by(channel, state, "s3://another/key", sequencer) is None
+
+
+def test_an_upload_whose_publisher_was_killed_before_it_was_current_is_gone_on_with(
+    tmp_path, make_safetensors, monkeypatch
+):
+    monkeypatch.setenv("EFSPROV_CACHE", str(tmp_path / "cache"))
+    source = LocalSource(make_safetensors())
+    channel = Root.open(tmp_path / "root", writing=True).channel("net", kind="model")
+    later = partial(superseded_by, uri=source.uri, sequencer="0A")
+    wish = Provision(origin={SEQUENCER: "0A"}, superseded_by=later)
+    left = provision(channel, source, replace(wish, activate=False), Steps(SILENT))
+    again = provision(channel, source, wish, Steps(SILENT))
+    assert (again.outcome, again.release) == ("reactivated", left.release)
+    assert provision(channel, source, wish, Steps(SILENT)).outcome == "superseded"
+
+
+def test_an_upload_that_is_superseded_mends_current(tmp_path, make_safetensors, monkeypatch):
+    monkeypatch.setenv("EFSPROV_CACHE", str(tmp_path / "cache"))
+    source = LocalSource(make_safetensors())
+    channel = Root.open(tmp_path / "root", writing=True).channel("net", kind="model")
+    later = partial(superseded_by, uri=source.uri, sequencer="0A")
+    wish = Provision(origin={SEQUENCER: "0A"}, superseded_by=later)
+    release = provision(channel, source, wish, Steps(SILENT)).release
+    channel.current.unlink()
+    assert provision(channel, source, wish, Steps(SILENT)).outcome == "superseded"
+    assert read_current(channel) == release
