@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
 
-from efsprov.core.errors import ConflictError, EfsprovError
+from efsprov.core.errors import EfsprovError
 from efsprov.core.events import Suspended
 from efsprov.core.history import State, fold
 from efsprov.core.manifest import Manifest
 from efsprov.pipeline.steps import Steps
 from efsprov.store.current import project
-from efsprov.store.journal import read_entries, read_state
+from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel
-from efsprov.store.publish import activate_published, publish
+from efsprov.store.publish import activate_published, publish, refuse_foreign
 from efsprov.store.publisher_lock import PublisherLock, is_locked, publisher_lock
 from efsprov.store.repair import RepairReport, is_tidy, prepare_for_publishing
 from efsprov.store.staging import discard_staging
@@ -158,13 +158,7 @@ def _activate(channel: Channel, release: str, steps: Steps, *, asked: State, sin
     Publishers whom this one waited for came first; a rollback meanwhile is younger than what was asked for.
     """
     with steps.step("activate") as step:
-        for entry in read_entries(channel)[asked.last :]:
-            if entry.do == "rollback" and entry.release != release:
-                raise ConflictError(
-                    f"{channel.label} was rolled back to {entry.release} by {entry.by} meanwhile. Release {release} "
-                    "is there, but was not made current.",
-                    hint=f"If it is still wanted: `efsprov activate {release}`.",
-                )
+        refuse_foreign(channel, asked, release=release, actions=frozenset({"rollback"}))
         activate_published(channel, release, since=since)
         step.outcome = release
 
