@@ -2,6 +2,7 @@
 
 import platform
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
@@ -60,7 +61,7 @@ class Built:
     steps: Steps
     settings: InstallerSettings | None
 
-    @property
+    @cached_property  # for it the lock is parsed
     def digest(self) -> str:
         """The digest of the lock, and of whatever else changes the files."""
         return self.request.lock_digest
@@ -93,7 +94,7 @@ class Built:
             target=channel.target,
             created=channel.writer.clock(),
             requirements=request.requirements,
-            lock_digest=request.lock_digest,
+            lock_digest=self.digest,
             files_sha256="",
             distributions=composed.distributions,
             builder=Builder(

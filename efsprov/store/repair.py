@@ -161,8 +161,8 @@ def _remove_leftovers(
     channel: Channel, *, except_for: Path, discarded: tuple[str, ...]
 ) -> tuple[tuple[str, ...], Removed]:
     """Remove all but one staging folder. What was ``discarded`` a moment ago is no leftover to tell of."""
-    kept = {except_for.name, record_path(except_for).name}
-    doomed = [path for path in _leftovers(channel) if path.parent != channel.staging or path.name not in kept]
+    kept = {except_for, record_path(except_for)}
+    doomed = [path for path in _leftovers(channel) if path not in kept]
     outcome = Removed()
     for path in doomed:
         outcome += remove_tree(channel.ops, path)

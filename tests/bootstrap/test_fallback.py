@@ -77,6 +77,14 @@ def _folder(name):
     return damage
 
 
+def the_line(run, python, *, finder):
+    """The one line of log of a program that imports the right modules, by this kind of finder."""
+    outcome = run(LOOK, CHANNEL="main", python=python)
+    assert outcome.value == [*RIGHT, finder], outcome.stderr
+    (line,) = log(outcome)
+    return line
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -96,9 +104,7 @@ def _folder(name):
 )
 def test_an_index_that_cannot_be_used_is_left_alone(release, run, python, damage, reason):
     damage(release)
-    outcome = run(LOOK, CHANNEL="main", python=python)
-    assert outcome.value == [*RIGHT, "FileFinder"], outcome.stderr
-    (line,) = log(outcome)
+    line = the_line(run, python, finder="FileFinder")
     assert line.startswith(f"efsprov: {release} is imported without its index: ")
     assert re.search(reason, line)
 
@@ -153,9 +159,7 @@ def test_what_a_pack_holds_that_cannot_be_used_is_read_from_its_own_files(releas
     """The packs are opened one by one, when something in them is needed."""
     name, _ = pack_with(release, b"cold")
     damage(name)(release)
-    outcome = run(LOOK, CHANNEL="main", python=python)
-    assert outcome.value == [*RIGHT, "IndexedFinder"], outcome.stderr
-    (line,) = log(outcome)
+    line = the_line(run, python, finder="IndexedFinder")
     assert line.startswith(f"efsprov: {release}/{name} cannot be used: ")
     assert re.search(reason, line)
 
@@ -184,9 +188,7 @@ def test_damaged_bytecode_is_not_run(release, run, python):
     """Each module has its own checksum: the damaged one is read from its own file, the others from the pack."""
     name, at = pack_with(release, b"cold")
     _put(name, at, b"COLD")(release)
-    outcome = run(LOOK, CHANNEL="main", python=python)
-    assert outcome.value == [*RIGHT, "IndexedFinder"]
-    (line,) = log(outcome)
+    line = the_line(run, python, finder="IndexedFinder")
     assert "pack/cold.py is imported without the index: its bytecode in the pack is damaged" in line
 
 
