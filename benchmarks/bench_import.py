@@ -126,7 +126,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         seconds = options.rounds * len(subjects) * 900 + 1800
         with (
             shim_folder(subjects[0].python) as shim,
-            Guest(seed=root, memory_mb=options.memory, disk_gb=12, seconds=seconds) as guest,
+            Guest(seed=root, memory_mb=options.memory, disk_gb=12, seconds=seconds, server_on=options.server) as guest,
         ):
             for subject in subjects:
                 costs = in_the_lab(guest, subject, shim, options.delay, options.rounds)
@@ -217,6 +217,12 @@ def main() -> None:
     parser.add_argument("--native", type=int, default=9, help="rounds natively")
     parser.add_argument("--delay", type=float, default=1.0, help="milliseconds added to each round trip")
     parser.add_argument("--memory", type=int, default=6144, help="of the guest, MB")
+    parser.add_argument(
+        "--server",
+        choices=("host", "guest"),
+        default="host",
+        help="where the NFS server runs; on the host as root only",
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     options.frameworks = options.frameworks or list(FRAMEWORKS)

@@ -202,7 +202,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     with composed(old) as first, composed(new) as second, tempfile.TemporaryDirectory(prefix="bench-sync-") as name:
         size = first.bytes / 1e9
         found |= {"files": first.files, "bytes": first.bytes}
-        with Guest(delay_ms=options.delay, memory_mb=4096, disk_gb=int(8 + 4 * size), seconds=4 * 3600) as guest:
+        with Guest(
+            delay_ms=options.delay,
+            memory_mb=4096,
+            disk_gb=int(8 + 4 * size),
+            seconds=4 * 3600,
+            server_on=options.server,
+        ) as guest:
             runs = {"first": run_tail(guest, "a", first, f"{MOUNTS['a']}/root")}
             runs["second"] = run_tail(guest, "a", second, f"{MOUNTS['a']}/root")
             killed, share = run_killed(guest, first, f"{MOUNTS['a']}/other")
@@ -305,6 +311,12 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=3.0, help="milliseconds added to each round trip")
     parser.add_argument("--rounds", type=int, default=3, help="of the local measurement; 0 leaves it out")
     parser.add_argument("--no-copytree", dest="copytree", action="store_false")
+    parser.add_argument(
+        "--server",
+        choices=("host", "guest"),
+        default="host",
+        help="where the NFS server runs; on the host as root only",
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     found = measure(options)

@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import paramiko
 import pytest
 
 from tests.lab import (
+    EXPORT,
     MOUNT_OPTIONS,
     BootError,
     Fault,
@@ -294,6 +296,30 @@ class TestNetwork:
             )
 
 
+class TestServerOnTheHost:
+    @pytest.fixture
+    def guest(self, no_guest, tmp_path):
+        require_link()
+        (tmp_path / "old").write_text("seeded")
+        with Guest(server_on="host", seed=tmp_path, delay_ms=5, memory_mb=512, disk_gb=1) as guest:
+            yield guest
+
+    def test_serves_both_clients_and_no_fault_befalls_it(self, guest):
+        assert guest.run("a", ["cat", "/mnt/a/old", f"{EXPORT}/old"]).checked().stdout == "seededseeded"
+        shell(guest, "a", "echo new > file").checked()
+        assert guest.run("b", ["cat", "/mnt/b/file"]).checked().stdout == "new\n"
+        assert guest.rpcs("a").ops["OPEN"] == 2
+        ask = "import os\nfor _ in range(20): os.statvfs('/mnt/a')"
+        began = time.monotonic()
+        guest.run("a", [sys.executable, "-BES", "-c", ask]).checked()
+        assert time.monotonic() - began > 20 * 0.005
+        for harm in (guest.kill_server, guest.restart_server, lambda: guest.partition("a"), lambda: guest.cut("b")):
+            with pytest.raises(LabError, match="server_on='guest'"):
+                harm()
+        guest.reset()
+        assert shell(guest, "b", "ls -A").checked().stdout == ""
+
+
 class TestOneShot:
     def test_runs_a_script_with_the_lab_s_commands_in_a_guest_of_its_own(self, no_guest, tmp_path):
         seed = tmp_path / "seed"
@@ -347,11 +373,12 @@ class TestEnd:
         with pytest.raises(LabError, match="has a guest already"), Guest():
             pytest.fail("it booted")
 
+    @pytest.mark.parametrize("server_on", ["guest", "host"])
     @pytest.mark.parametrize("end", ["orderly", "killed"])
-    def test_nothing_is_left(self, no_guest, tmp_path, end):
+    def test_nothing_is_left(self, no_guest, tmp_path, end, server_on):
         program = (
             "import sys, time\nfrom tests.lab import Guest\n"
-            "with Guest(memory_mb=512, disk_gb=1) as guest:\n"
+            f"with Guest(memory_mb=512, disk_gb=1, server_on={server_on!r}) as guest:\n"
             "    guest.start('a', ['sleep', '1000'])\n"
             "    print(guest.results.parent, flush=True)\n"
             "    sys.stdin.readline()\n"

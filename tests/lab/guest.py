@@ -44,6 +44,10 @@ class Guest:
     Clients "a" and "b" mount the same export at ``MOUNTS``, "server" sees it as a local folder at ``EXPORT`` (to look at:
     what is written there goes past the NFS server, which keeps answering from its caches); all see a local disk at ``SCRATCH``, where $HOME and $TMPDIR are. The guest's root is the host's file system, so checkouts,
     interpreters and temporary folders are there under their usual paths.
+
+    With ``server_on="host"`` the NFS server is a process of the host, which takes root: it costs the guest no time, as a
+    file system elsewhere does not, and round trips take what the delay says. What befalls it is out of the guest's
+    hands (no faults, cuts or partitions), and ``EXPORT`` is a local disk that starts with the same contents.
     """
 
     def __init__(
@@ -56,8 +60,10 @@ class Guest:
         mount_options: str = MOUNT_OPTIONS,
         lease_seconds: int = 20,
         seconds: float = 3600,
+        server_on: Literal["guest", "host"] = "guest",
     ) -> None:
-        self._hardware = Hardware(memory_mb, disk_gb, None if seed is None else Path(seed))
+        folder = None if seed is None else Path(seed)
+        self._hardware = Hardware(memory_mb, disk_gb, folder, server_on_host=server_on == "host")
         self._config = {"delay_ms": delay_ms, "mount_options": mount_options, "lease_seconds": lease_seconds}
         self._mount_options = mount_options
         self._limit = seconds

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from tests.lab.relay import MESSAGE_BYTES
 
 _REPOSITORY = Path(__file__).parents[2]
 _START_SECONDS = 30.0
+_END_SECONDS = 10.0
 _CHUNK = 1 << 16
 Connect = Callable[[], socket.socket]
 
@@ -53,11 +54,15 @@ class Link:
 
     def connect(self, port: int) -> socket.socket:
         """A connection to a TCP port of the guest; raises LabError."""
-        return self._ask({"request": "connect", "port": port})
+        return self._ask_for_socket({"request": "connect", "port": port})
 
     def listen(self, port: int = 0) -> socket.socket:
         """A listening socket that the guest reaches at `HOST_ADDRESS`; raises LabError."""
-        return self._ask({"request": "listen", "port": port})
+        return self._ask_for_socket({"request": "listen", "port": port})
+
+    def start(self, argv: Sequence[str], output: Path) -> None:
+        """Start a program that serves the guest at `HOST_ADDRESS` until the link is closed; raises LabError."""
+        self._ask({"request": "start", "argv": list(argv), "output": str(output)})
 
     def close(self) -> None:
         """End the relay and with it the link."""
@@ -65,10 +70,17 @@ class Link:
 
     def _stop(self) -> None:
         self._control.close()
-        self._process.kill()
-        self._process.communicate()
+        try:
+            self._process.communicate(timeout=_END_SECONDS)  # it ends what it has started
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
 
-    def _ask(self, request: dict[str, Any]) -> socket.socket:
+    def _ask_for_socket(self, request: dict[str, Any]) -> socket.socket:
+        (descriptor,) = self._ask(request)
+        return socket.socket(fileno=descriptor)
+
+    def _ask(self, request: dict[str, Any]) -> list[int]:
         with self._asking:
             try:
                 if not self._started:
@@ -79,7 +91,7 @@ class Link:
                 self._checked(message)
             except OSError as error:
                 raise LabError(f"the relay to the guest does not answer: {error}") from error
-        return socket.socket(fileno=descriptors[0])
+        return descriptors
 
     def _checked(self, message: bytes) -> None:
         if not message:

@@ -19,7 +19,9 @@ from typing import IO, Any
 
 from tests.lab.availability import tool, why_not
 from tests.lab.errors import BootError, LabError
+from tests.lab.host_server import start_server
 from tests.lab.link import Link
+from tests.lab.relay import FRAME_BYTES
 
 _REPOSITORY = Path(__file__).parents[2]
 _DISKS = ("export.ext4", "scratch.ext4")
@@ -29,13 +31,14 @@ _PLACE_SECONDS = 3600
 
 @dataclass(frozen=True)
 class Hardware:
-    """What the machine is made of: memory in megabytes, the export's and the scratch disk's size in gigabytes, and the
-    folder that the export starts with.
+    """What the machine is made of: memory in megabytes, the export's and the scratch disk's size in gigabytes, the
+    folder that the export starts with, and whether it is the host that exports it.
     """
 
     memory_mb: int = 2048
     disk_gb: int = 8
     seed: Path | None = None
+    server_on_host: bool = False
 
 
 class Machine:
@@ -87,13 +90,16 @@ def machine(hardware: Hardware, config: Mapping[str, Any]) -> Iterator[Machine]:
         cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
         (folder / "jobs").mkdir()
         (folder / "results").mkdir()
+        server = folder / "server" if hardware.server_on_host else None
         config_path = folder / "config.json"
-        config_path.write_text(json.dumps(dict(config)), encoding="utf-8")
+        config_path.write_text(json.dumps({**config, "server_folder": server and str(server)}), encoding="utf-8")
         _write_init(folder / "init", config_path)
         for disk, seed in zip(_DISKS, (hardware.seed, None), strict=True):
             _make_disk(folder / disk, hardware.disk_gb, seed)
         link = Link()
         cleanup.callback(link.close)
+        if server is not None:
+            start_server(link, server, hardware.seed, config["lease_seconds"])
         ours, theirs = socket.socketpair()
         cleanup.callback(ours.close)
         with theirs, (folder / "console.log").open("wb") as console:
@@ -126,7 +132,7 @@ def _command_line(hardware: Hardware, folder: Path, serial_line: int, frames: in
         "con0=fd:0,fd:1",
         "ssl=null",
         f"ssl0=fd:{serial_line}",
-        f"vec0:transport=fd,fd={frames}",
+        f"vec0:transport=fd,fd={frames},mtu={FRAME_BYTES}",
         f"init={folder / 'init'}",
     ]
 

@@ -5,6 +5,7 @@ the link is on no interface of the host, and two guests' addresses cannot collid
 Usage: ``relay CONTROL_DESCRIPTOR FRAMES_DESCRIPTOR``.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -13,37 +14,55 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
+from pathlib import Path
 
 HOST_ADDRESS, GUEST_ADDRESS, PREFIX = "10.0.9.1", "10.0.9.2", 24
 MESSAGE_BYTES = 4096
 _TUNSETIFF, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
-_FRAME_BYTES = 1 << 16
+CLIENTS_NETWORK = "10.0.0.0/16"
+# Stands in for what a network card does for its machine: cutting 64 KB into packets (segmentation offload).
+FRAME_BYTES = 60_000
+_READ_BYTES = 1 << 16
 _CONNECT_SECONDS = 10
 
 
 def _create_tap() -> int:
     tap = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH22x", b"tap0", _IFF_TAP | _IFF_NO_PI))
-    lines = ["link set lo up", f"addr add {HOST_ADDRESS}/{PREFIX} dev tap0", "link set tap0 up"]
+    lines = [
+        "link set lo up",
+        f"addr add {HOST_ADDRESS}/{PREFIX} dev tap0",
+        f"link set tap0 mtu {FRAME_BYTES} up",
+        f"route add {CLIENTS_NETWORK} via {GUEST_ADDRESS}",
+    ]
     subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True, capture_output=True)
     return tap
 
 
 def _to_tap(frames: socket.socket, tap: int) -> None:
-    while frame := frames.recv(_FRAME_BYTES):
+    while frame := frames.recv(_READ_BYTES):
         os.write(tap, frame)
 
 
 def _from_tap(tap: int, frames: socket.socket) -> None:
     while True:
-        frames.send(os.read(tap, _FRAME_BYTES))
+        frames.send(os.read(tap, _READ_BYTES))
 
 
-def _serve(control: socket.socket) -> None:
-    """Answer "connect" (to a port of the guest) and "listen" (for the guest) with a socket, until the host is gone."""
+def _serve(control: socket.socket, programs: contextlib.ExitStack) -> None:
+    """Do what is asked until the host is gone.
+
+    "connect" (to a port of the guest) and "listen" (for the guest) are answered with a socket; "start" starts a program
+    in this namespace, which ends with this process.
+    """
     while message := control.recv(MESSAGE_BYTES):
         request = json.loads(message)
         try:
+            if request["request"] == "start":
+                _start(request["argv"], request["output"], programs)
+                control.send(b"{}")
+                continue
             if request["request"] == "connect":
                 made = socket.create_connection((GUEST_ADDRESS, request["port"]), timeout=_CONNECT_SECONDS)
                 made.settimeout(None)
@@ -54,6 +73,13 @@ def _serve(control: socket.socket) -> None:
             continue
         with made:
             socket.send_fds(control, [b"{}"], [made.fileno()])
+
+
+def _start(argv: Sequence[str], output: str, programs: contextlib.ExitStack) -> None:
+    with Path(output).open("ab") as file:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+    programs.callback(process.wait)
+    programs.callback(process.kill)
 
 
 def main(control_descriptor: int, frames_descriptor: int) -> None:
@@ -67,7 +93,8 @@ def main(control_descriptor: int, frames_descriptor: int) -> None:
     for pump, ends in ((_to_tap, (frames, tap)), (_from_tap, (tap, frames))):
         threading.Thread(target=pump, args=ends, daemon=True).start()
     control.send(b"{}")
-    _serve(control)
+    with contextlib.ExitStack() as programs:
+        _serve(control, programs)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.lab.ganesha import Ganesha
 from tests.lab.inside import accounts, links, mounts, syscalls
 from tests.lab.inside.commands import SOCKET, install_commands
+from tests.lab.inside.host_server import HostServer
 from tests.lab.inside.jobs import Jobs, Order, kill_strays
 from tests.lab.inside.server import EXPORT, Server
 
@@ -38,7 +40,7 @@ class Agent:
         self._serial_line = serial_line
         self._writing = threading.Lock()
         self._links = links.Links()
-        self._server = Server(config["lease_seconds"])
+        self._server = _server(config)
         self._jobs = Jobs(self._report_exit)
         self._options: dict[str, str] = dict.fromkeys(links.CLIENTS, config["mount_options"])
         self._requests: dict[str, Callable[[Mapping[str, Any]], Answer]] = {
@@ -51,7 +53,7 @@ class Agent:
             "rpcs": lambda request: mounts.rpcs(request["client"]).as_json(),
             "remount": self._remount,
             "delay": lambda request: self._links.set_delay(float(request["milliseconds"])),
-            "partition": lambda request: self._links.partition(request["client"]),
+            "partition": self._partition,
             "heal": self._heal,
             "cut": lambda request: self._cut(request["client"]),
             "kill_server": lambda _: self._server.kill(),
@@ -69,16 +71,16 @@ class Agent:
             Path(folder).mkdir()
             syscalls.mount(device, folder, "ext4", syscalls.MS_NOATIME)
             shutil.rmtree(f"{folder}/lost+found", ignore_errors=True)
-        self._server.configure()
-        self._server.start(wait=False)
+        self._server.boot()
         _load_modules()
         self._links.create()
+        self._server.link()
         accounts.prepare(Path(_SCRATCH))
         install_commands(sys.executable)
         threading.Thread(target=self._serve_commands, args=(socket.create_server(SOCKET),), daemon=True).start()
         self._server.wait_until_listening()
         for client in links.CLIENTS:
-            mounts.mount(client, self._options[client])
+            mounts.mount(client, self._server.address(client), self._options[client])
         if self._config["delay_ms"]:
             self._links.set_delay(self._config["delay_ms"])
 
@@ -115,7 +117,11 @@ class Agent:
     def _remount(self, request: Mapping[str, Any]) -> None:
         client = request["client"]
         self._options[client] = request.get("options") or self._options[client]
-        mounts.remount(client, self._options[client])
+        mounts.remount(client, self._server.address(client), self._options[client])
+
+    def _partition(self, request: Mapping[str, Any]) -> None:
+        self._server.refuse_harm()
+        self._links.partition(request["client"])
 
     def _heal(self, request: Mapping[str, Any]) -> None:
         self._links.heal(request["client"])
@@ -157,6 +163,12 @@ class Agent:
             connection, _ = listener.accept()
             with connection, connection.makefile("rw") as lines:
                 lines.write(json.dumps(self._perform(json.loads(lines.readline()))) + "\n")
+
+
+def _server(config: Mapping[str, Any]) -> Server | HostServer:
+    if config["server_folder"] is None:
+        return Server(config["lease_seconds"])
+    return HostServer(Ganesha.on_host(Path(config["server_folder"])))
 
 
 def _load_modules() -> None:

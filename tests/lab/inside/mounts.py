@@ -26,8 +26,8 @@ def mount_point(client: str) -> str:
     return f"/mnt/{client}"
 
 
-def mount(client: str, options: str) -> None:
-    """Mount the export on ``client`` with mount(8)'s options; raises OSError."""
+def mount(client: str, server: str, options: str) -> None:
+    """Mount the export of the server at that address on ``client`` with mount(8)'s options; raises OSError."""
     Path(mount_point(client)).mkdir(exist_ok=True)
     flags, text = 0, []
     for option in filter(None, options.split(",")):
@@ -35,14 +35,14 @@ def mount(client: str, options: str) -> None:
             flags |= _FLAGS[option]
         else:
             text.append(option)
-    text += [f"addr={links.server_address(client)}", f"clientaddr={links.client_address(client)}", "sec=sys"]
-    _in_thread(client, f"{links.server_address(client)}:/", mount_point(client), flags, ",".join(text))
+    text += [f"addr={server}", f"clientaddr={links.client_address(client)}", "sec=sys"]
+    _in_thread(client, f"{server}:/", mount_point(client), flags, ",".join(text))
 
 
-def remount(client: str, options: str) -> None:
+def remount(client: str, server: str, options: str) -> None:
     """Unmount and mount again: a client with cold caches and counters at zero."""
     syscalls.unmount(mount_point(client))
-    mount(client, options)
+    mount(client, server, options)
 
 
 def wait_until_usable(client: str, seconds: float) -> None:

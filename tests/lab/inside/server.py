@@ -10,26 +10,13 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.lab.inside import syscalls
+from tests.lab.ganesha import PORT, Ganesha
+from tests.lab.inside import links, syscalls
 
 EXPORT = "/mnt/export"
-_PORT = 2049
-_LOG = Path("/run/ganesha.log")
-_CONFIGURATION = Path("/run/ganesha.conf")
-_RECOVERY = Path("/run/ganesha-recovery")
 _START_SECONDS = 60.0
 _RESPAWN_PAUSE = 0.1
 _RESPAWNS = 2
-
-# EFS: NFSv4.1 alone, no delegations, numeric owners. Without a grace period clients of a restarted server go on at once.
-_TEMPLATE = """
-NFS_CORE_PARAM {{ Protocols = 4; Enable_NLM = false; Enable_RQUOTA = false; NFS_Port = {port}; fsid_device = false; }}
-NFSV4 {{ Graceless = true; Lease_Lifetime = {lease}; Grace_Period = 0; Delegations = false; Minor_Versions = 1;
-        RecoveryBackend = fs; RecoveryRoot = {recovery}; Only_Numeric_Owners = true; }}
-EXPORT {{ Export_Id = 1; Path = {export}; Pseudo = /; Access_Type = RW; Squash = No_Root_Squash; SecType = sys;
-         Protocols = 4; Transports = TCP; Filesystem_Id = 7.7; FSAL {{ Name = VFS; }} }}
-LOG {{ Default_Log_Level = WARN; }}
-"""
 
 
 class Server:
@@ -37,6 +24,7 @@ class Server:
 
     def __init__(self, lease_seconds: int) -> None:
         self._lease_seconds = lease_seconds
+        self._ganesha = Ganesha(Path("/run"), EXPORT)
         self._process: subprocess.Popen[bytes] | None = None
         self._wanted = False
         self._change = threading.RLock()
@@ -53,13 +41,21 @@ class Server:
         """Its process, if it has one."""
         return () if self._process is None else (self._process.pid,)
 
-    def configure(self) -> None:
-        """Write the configuration; once, before the first start."""
-        for folder in (Path("/run/ganesha"), _RECOVERY):
-            folder.mkdir(exist_ok=True)
-        _CONFIGURATION.write_text(
-            _TEMPLATE.format(port=_PORT, lease=self._lease_seconds, recovery=_RECOVERY, export=EXPORT), encoding="ascii"
-        )
+    def address(self, client: str) -> str:
+        """Where a client reaches the server."""
+        return links.server_address(client)
+
+    def boot(self) -> None:
+        """Start it for the first time, without waiting."""
+        Path("/run/ganesha").mkdir(exist_ok=True)
+        self._ganesha.configure(self._lease_seconds)
+        self.start(wait=False)
+
+    def link(self) -> None:
+        """The clients reach it by the links that they have."""
+
+    def refuse_harm(self) -> None:
+        """Faults are what it is there for."""
 
     def start(self, environment: Mapping[str, str] | None = None, *, wait: bool = True) -> None:
         """Start the server, with variables added to its environment; raises OSError when it does not listen in time."""
@@ -68,10 +64,9 @@ class Server:
                 raise OSError("the NFS server is running already")
             self._wanted = True
             self._altered = bool(environment)
-            argv = ["ganesha.nfsd", "-F", "-f", str(_CONFIGURATION), "-L", str(_LOG), "-p", "/run/ganesha.pid"]
-            with Path("/run/ganesha.out").open("ab") as output:
+            with self._ganesha.output.open("ab") as output:
                 self._process = subprocess.Popen(
-                    argv,
+                    self._ganesha.argv,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
@@ -86,7 +81,7 @@ class Server:
         """Return once the server accepts connections; raises OSError with its log when it does not."""
         deadline, deaths = time.monotonic() + _START_SECONDS, self.deaths
         while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", _PORT), timeout=1):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", PORT), timeout=1):
                 return
             # A fault may strike at once, by what clients were waiting to send: then it is started again without it.
             given_up = not self._wanted or self.deaths - deaths > _RESPAWNS
@@ -111,10 +106,9 @@ class Server:
         pid = self._process.pid
         return sum(_reset(pid, int(entry.name), peer) for entry in Path(f"/proc/{pid}/fd").iterdir())
 
-    def log_tail(self, lines: int = 20) -> str:
+    def log_tail(self) -> str:
         """The last lines of the server's log and output."""
-        text = [path.read_text(errors="replace") for path in (_LOG, Path("/run/ganesha.out")) if path.exists()]
-        return "\n".join("".join(text).splitlines()[-lines:])
+        return self._ganesha.log_tail()
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
         process.wait()

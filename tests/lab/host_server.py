@@ -1,0 +1,30 @@
+"""The NFS server on the host, in the network namespace that the link to the guest is in."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.lab.availability import tool
+from tests.lab.errors import BootError
+from tests.lab.ganesha import Ganesha
+from tests.lab.link import Link
+
+
+def start_server(link: Link, folder: Path, seed: Path | None, lease_seconds: int) -> None:
+    """Export a copy of ``seed`` from ``folder``, which is made, until the link is closed. Raises BootError and LabError."""
+    if os.geteuid():
+        raise BootError("an NFS server on the host needs root: it opens files by handle (open_by_handle_at(2))")
+    ganesha = Ganesha.on_host(folder)
+    folder.mkdir()
+    export = folder / "export"
+    if seed is None:
+        export.mkdir()
+    else:
+        done = subprocess.run(
+            ["cp", "-a", "--reflink=auto", str(seed), str(export)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise BootError(f"the export could not be filled: {done.stderr.strip()}")
+    ganesha.configure(lease_seconds)
+    program, *arguments = ganesha.argv
+    link.start([str(tool(program)), *arguments], ganesha.output)
