@@ -316,6 +316,7 @@ class TestServerOnTheHost:
         for harm in (guest.kill_server, guest.restart_server, lambda: guest.partition("a"), lambda: guest.cut("b")):
             with pytest.raises(LabError, match="server_on='guest'"):
                 harm()
+        assert guest.rpcs("a").ops["CREATE_SESSION"] == guest.rpcs("b").ops["CREATE_SESSION"] == 1
         guest.reset()
         assert shell(guest, "b", "ls -A").checked().stdout == ""
 

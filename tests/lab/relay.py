@@ -21,6 +21,9 @@ HOST_ADDRESS, GUEST_ADDRESS, PREFIX = "10.0.9.1", "10.0.9.2", 24
 MESSAGE_BYTES = 4096
 _TUNSETIFF, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 CLIENTS_NETWORK = "10.0.0.0/16"
+# One for each client. Both are machines of one name, and Ganesha takes what comes from one name to one address for one
+# client, which has started anew whenever the other speaks.
+SERVER_ADDRESSES = {"a": "10.0.9.11", "b": "10.0.9.12"}
 # Stands in for what a network card does for its machine: cutting 64 KB into packets (segmentation offload).
 FRAME_BYTES = 60_000
 _READ_BYTES = 1 << 16
@@ -32,7 +35,7 @@ def _create_tap() -> int:
     fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH22x", b"tap0", _IFF_TAP | _IFF_NO_PI))
     lines = [
         "link set lo up",
-        f"addr add {HOST_ADDRESS}/{PREFIX} dev tap0",
+        *(f"addr add {address}/{PREFIX} dev tap0" for address in (HOST_ADDRESS, *SERVER_ADDRESSES.values())),
         f"link set tap0 mtu {FRAME_BYTES} up",
         f"route add {CLIENTS_NETWORK} via {GUEST_ADDRESS}",
     ]

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from tests.lab.ganesha import PORT, Ganesha
 from tests.lab.inside import links
-from tests.lab.relay import HOST_ADDRESS
+from tests.lab.relay import HOST_ADDRESS, SERVER_ADDRESSES
 
 _START_SECONDS = 60.0
 
@@ -23,9 +23,9 @@ class HostServer:
     def __init__(self, ganesha: Ganesha) -> None:
         self._ganesha = ganesha
 
-    def address(self, _: str) -> str:
+    def address(self, client: str) -> str:
         """Where a client reaches the server."""
-        return HOST_ADDRESS
+        return SERVER_ADDRESSES[client]
 
     def boot(self) -> None:
         """It was started before the guest."""
