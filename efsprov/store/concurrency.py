@@ -7,15 +7,16 @@ from typing import Final
 _DOUBLING_PAYS: Final = 1.15  # twice the limit has to bring this much, or it only makes queues
 _STEP: Final = 1.5
 _BETTER: Final = 1.1  # a probe has to be better than before and after it by this much: throughput is noisy
-_HOLD: Final = 12  # observations between two probes
+_HOLD: Final = 8  # observations between two probes
 
 
 @dataclass
 class Concurrency:
     """A limit between ``low`` and ``high``: doubled while that pays, then probed now and then, up and down in turn.
 
-    The knee moves: a server slows down, a slow folder follows fast ones. So a probe is held against the throughput both
-    before and after it, under the limit as it was.
+    One that starts at ``high`` is only probed: throughput grows by itself at first, whatever is tried. The knee moves: a
+    server slows down, a slow folder follows fast ones. So a probe is held against the throughput both before and after
+    it, under the limit as it was.
     """
 
     limit: int = 16
@@ -25,6 +26,11 @@ class Concurrency:
     _settled: int = 0
     _up: bool = True
     _rates: deque[float] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        """Leave out the climb where there is none."""
+        if self.limit >= self.high:
+            self._settled = self.limit
 
     def observe(self, rate: float, *, starved: bool = False) -> int:
         """Take the throughput since the last call, in files a second, and return the limit from now on.
@@ -46,26 +52,31 @@ class Concurrency:
     def _climb(self, rate: float) -> None:
         before = self._rates.pop() if self._rates else 0.0
         if rate < before * _DOUBLING_PAYS:
-            self.limit = self._settled = max(self.low, self.limit // 2)
-        elif self.limit >= self.high:
+            self.limit = self._settled = self._bounded(self.limit / 2)
+        elif self.limit == self.high:
             self._settled = self.limit
         else:
             self._rates.append(rate)
-            self.limit = min(self.high, self.limit * 2)
+            self.limit = self._bounded(self.limit * 2)
+
+    def _bounded(self, limit: float) -> int:
+        return min(self.high, max(self.low, round(limit)))
 
     def _probe(self) -> None:
         """Hold for a while (the last observation is that before the probe), probe, go back, and judge."""
         seen = len(self._rates)
         if seen == _HOLD:
             factor = _STEP if self._up else 1 / _STEP
-            self.limit = min(self.high, max(self.low, round(self._settled * factor)))
+            self.limit = self._bounded(self._settled * factor)
         elif seen == _HOLD + 1:
             self.limit = self._settled
         elif seen == _HOLD + 2:
             before, probe, after = (self._rates[i] for i in range(_HOLD - 1, _HOLD + 2))
-            if probe > max(before, after) * _BETTER:
+            # More than needed costs little and fewer cost much, so it has to be surer of these.
+            bar = (before + after) / 2 if self._up else max(before, after)
+            if probe > bar * _BETTER:
                 factor = _STEP if self._up else 1 / _STEP
-                self.limit = self._settled = min(self.high, max(self.low, round(self._settled * factor)))
+                self.limit = self._settled = self._bounded(self._settled * factor)
             else:
                 self._up = not self._up
             self._rates.clear()

@@ -42,9 +42,12 @@ _JOIN_SECONDS: Final = 10.0  # a call to a server that is gone does not end; its
 
 @dataclass(frozen=True, slots=True)
 class CopyLimits:
-    """Bounds of a copy: files under way at once, folders held open ahead, the buffers (bytes) of large files."""
+    """Bounds of a copy: files under way at once, folders held open ahead, the buffers (bytes) of large files.
 
-    start: int = 16
+    It starts with all workers: too many cost a fifth, too few several times as much (docs/explanation/publishing-speed.md).
+    """
+
+    start: int = 64
     workers: int = 64
     folders: int = 6_000
     buffers: int = 32

@@ -39,6 +39,21 @@ def test_steps_back_where_more_is_worse(seed):
     assert max(limits[8:]) <= 32
 
 
+@pytest.mark.parametrize("at", [8, 16, 32])
+def test_comes_down_from_the_top_where_more_is_worse(at):
+    control = Concurrency(limit=64, low=4, high=64)
+    limits = run(control, lambda limit: min(limit, at) * min(1.0, at / limit) ** 0.5, 100, noise=0.03)
+    assert sum(limits[60:]) / len(limits[60:]) <= 1.6 * at
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_that_starts_at_the_top_stays_there_while_round_trips_are_what_is_waited_for(seed):
+    control = Concurrency(limit=64, low=4, high=64)
+    limits = run(control, knee(64), 300, noise=0.5, seed=seed)
+    reached = [knee(64)(limit) for limit in limits]
+    assert sum(reached) / len(reached) > 0.75 * knee(64)(64)
+
+
 def test_follows_a_knee_that_moves():
     control = Concurrency(limit=16, low=4, high=64)
     run(control, knee(16), 60)
