@@ -202,9 +202,9 @@ def table(framework: str, found: dict[str, Any], delay: float) -> list[tuple[str
 
 def _holds(value: float, limits: tuple[float, float]) -> str:
     bar, aim = limits
-    if value < 0:  # a delay that made an import faster: other work on the machine was in the way
+    if value < -bar:  # a delay that made an import faster: other work on the machine was in the way
         return "noise"
-    return "aim" if value <= aim else "bar" if value <= bar else "NO"
+    return "aim" if abs(value) <= aim else "bar" if abs(value) <= bar else "NO"
 
 
 def main() -> None:
