@@ -41,6 +41,7 @@ RUNTIME = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 TAIL = Path(__file__).with_name("sync_tail.py")
 CHANNEL = "bench"
 KILL_AT = 0.8
+AS_ON_A_BUILDER = ["sysctl", "-q", "-w", "fs.protected_hardlinks=0"]  # bootstrap/builder/prepare.sh
 COPYTREE = "import shutil, sys; shutil.copytree(sys.argv[1], sys.argv[2])"
 
 
@@ -209,7 +210,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             seconds=4 * 3600,
             server_on=options.server,
         ) as guest:
+            guest.run("server", AS_ON_A_BUILDER, check=True)
             runs = {"first": run_tail(guest, "a", first, f"{MOUNTS['a']}/root")}
+            guest.remount("a")  # the next builder is another machine, with nothing in its caches
             runs["second"] = run_tail(guest, "a", second, f"{MOUNTS['a']}/root")
             killed, share = run_killed(guest, first, f"{MOUNTS['a']}/other")
             runs["resumed"] = run_tail(guest, "b", first, f"{MOUNTS['b']}/other")

@@ -47,6 +47,9 @@ echo "mount $*" >> /run/notes
 for last; do :; done
 {mount} --bind {file_system} "$last"
 """,
+    "sysctl": """#!/bin/sh
+echo "sysctl $*" >> /run/notes
+""",
     "systemctl": """#!/bin/sh
 echo "systemctl $*" >> /run/notes
 case "$*" in

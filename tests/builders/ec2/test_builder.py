@@ -127,6 +127,7 @@ def test_the_instance_does_what_its_user_data_says(cloud, ask, heard):
     assert len(installed) == 1
     assert "amazon-efs-utils python3" in installed[0]
     assert f"mount -t efs -o tls,iam,accesspoint={cloud.access_point} {cloud.file_system}:/ /mnt/efs" in notes
+    assert "sysctl -q -w fs.protected_hardlinks=0" in notes
     assert (cloud.instances.file_system / "team" / "models").is_dir()
     sent_key = yaml.safe_load(base64.b64decode(cloud.aws.named("ec2:RunInstances")[1].parameters["UserData"]))[
         "ssh_keys"
