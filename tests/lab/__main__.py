@@ -21,6 +21,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=600, help="time limit of each command")
     parser.add_argument("--memory", type=int, default=4096, metavar="MB")
     parser.add_argument("--disk", type=int, default=8, metavar="GB")
+    parser.add_argument("--server-on", choices=("guest", "host"), default="guest", help="the host: as root only")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
     return parser.parse_args()
 
@@ -49,6 +50,7 @@ def main() -> int:
             disk_gb=arguments.disk,
             mount_options=arguments.mount_options,
             seconds=arguments.seconds * len(commands) + 300,
+            server_on=arguments.server_on,
         ) as guest:
             for client, command in commands.items():
                 before = guest.rpcs(client)
