@@ -21,6 +21,7 @@ from tests.lab import (
     GuestDiedError,
     LabError,
     LabTimeoutError,
+    require_host_server,
     require_link,
     run_once,
 )
@@ -299,7 +300,7 @@ class TestNetwork:
 class TestServerOnTheHost:
     @pytest.fixture
     def guest(self, no_guest, tmp_path):
-        require_link()
+        require_host_server()
         (tmp_path / "old").write_text("seeded")
         with Guest(server_on="host", seed=tmp_path, delay_ms=5, memory_mb=512, disk_gb=1) as guest:
             yield guest
@@ -377,6 +378,8 @@ class TestEnd:
     @pytest.mark.parametrize("server_on", ["guest", "host"])
     @pytest.mark.parametrize("end", ["orderly", "killed"])
     def test_nothing_is_left(self, no_guest, tmp_path, end, server_on):
+        if server_on == "host":
+            require_host_server()
         program = (
             "import sys, time\nfrom tests.lab import Guest\n"
             f"with Guest(memory_mb=512, disk_gb=1, server_on={server_on!r}) as guest:\n"

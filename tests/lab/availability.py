@@ -60,6 +60,18 @@ def why_no_link() -> str | None:
     return "a network between host and guest needs read and write access to /dev/net/tun"
 
 
+def why_no_host_server() -> str | None:
+    """The reason why the NFS server cannot run on the host here, or None when it can."""
+    if os.geteuid():
+        return "an NFS server on the host needs root: it opens files by handle (open_by_handle_at(2))"
+    return why_no_link()
+
+
+def require_host_server() -> None:
+    """The same as `require` for a test that boots ``Guest(server_on="host")``."""
+    enforce(why_not() or why_no_host_server(), promised=os.environ.get("CI") == "true")
+
+
 def enforce(reason: str | None, *, promised: bool) -> None:
     """Go on without a reason; with one, fail the running test if the lab was promised to it, and skip it if not."""
     import pytest

@@ -1,10 +1,9 @@
 """The NFS server on the host, in the network namespace that the link to the guest is in."""
 
-import os
 import subprocess
 from pathlib import Path
 
-from tests.lab.availability import tool
+from tests.lab.availability import tool, why_no_host_server
 from tests.lab.errors import BootError
 from tests.lab.ganesha import Ganesha
 from tests.lab.link import Link
@@ -12,8 +11,8 @@ from tests.lab.link import Link
 
 def start_server(link: Link, folder: Path, seed: Path | None, lease_seconds: int) -> None:
     """Export a copy of ``seed`` from ``folder``, which is made, until the link is closed. Raises BootError and LabError."""
-    if os.geteuid():
-        raise BootError("an NFS server on the host needs root: it opens files by handle (open_by_handle_at(2))")
+    if reason := why_no_host_server():
+        raise BootError(reason)
     ganesha = Ganesha.on_host(folder)
     folder.mkdir()
     export = folder / "export"
