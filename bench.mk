@@ -1,4 +1,5 @@
 # What is measured against the bars, each in one run (docs/explanation/publishing-speed.md).
+# As root the NFS server runs on the host, otherwise in the guest, where times say less (docs/how-to/measure-on-nfs.md).
 #   make bench-sync [FRAMEWORK=torch==2.6.0] [SYNC_OPTIONS='--delay 1 --no-copytree']
 #   make bench-import [IMPORT_OPTIONS='torch --rounds 5 --json']     (docs/explanation/cold-import.md)
 

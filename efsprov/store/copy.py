@@ -42,12 +42,8 @@ _JOIN_SECONDS: Final = 10.0  # a call to a server that is gone does not end; its
 
 @dataclass(frozen=True, slots=True)
 class CopyLimits:
-    """Bounds of a copy: files under way at once, folders held open ahead, the buffers (bytes) of large files.
+    """Bounds of a copy: files under way at once, folders held open ahead, the buffers (bytes) of large files."""
 
-    It starts with all workers: too many cost a fifth, too few several times as much (docs/explanation/publishing-speed.md).
-    """
-
-    start: int = 64
     workers: int = 64
     folders: int = 6_000
     buffers: int = 32
@@ -58,7 +54,7 @@ class CopyLimits:
         workers = max(2, min(self.workers, descriptors // (2 * _DESCRIPTORS_A_WORKER)))
         spare = max(0, descriptors - workers * _DESCRIPTORS_A_WORKER)
         folders = min(self.folders, spare // _DESCRIPTORS_A_FOLDER)
-        return replace(self, workers=workers, start=min(self.start, workers), folders=folders)
+        return replace(self, workers=workers, folders=folders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +108,9 @@ def copy_tree(
             remove(staging, files=plan.remove_files, folders=plan.remove_folders, ops=ops)
             tally = _tally(files, plan)
             budget = FolderBudget(limits.folders)
-            queue = WorkQueue(limit=limits.start, buffers=limits.buffers, buffer_size=limits.buffer_size, budget=budget)
+            queue = WorkQueue(
+                limit=limits.workers, buffers=limits.buffers, buffer_size=limits.buffer_size, budget=budget
+            )
             queue.add(Folder.of(plan.top, CopyFolder("", source, staging, budget)))
             copier = FileCopier(source, staging, ops=ops, links=links, queue=queue, tally=tally)
             leader = CopyLeader(staging, ops=ops, queue=queue, copier=copier)
@@ -146,7 +144,7 @@ class _Run:
         record: CopyRecord,
         limits: CopyLimits,
     ) -> None:
-        self.concurrency = Concurrency(limit=limits.start, low=min(4, limits.workers), high=limits.workers)
+        self.concurrency = Concurrency(low=min(4, limits.workers), high=limits.workers)
         self._queue, self._leader, self._tally, self._record = queue, leader, tally, record
         self._threads: list[threading.Thread] = []
 

@@ -171,7 +171,7 @@ class Guest:
         self.request("delay", milliseconds=milliseconds)
 
     def drop_caches(self) -> None:
-        """Empty the page, directory and inode caches of clients and server, which share one kernel."""
+        """Empty the page, directory and inode caches of the guest: of clients and server, which share one kernel there."""
         self.request("drop_caches")
 
     def partition(self, client: Client) -> None:

@@ -14,14 +14,11 @@ def start_server(link: Link, folder: Path, seed: Path | None, lease_seconds: int
     if reason := why_no_host_server():
         raise BootError(reason)
     ganesha = Ganesha.on_host(folder)
-    folder.mkdir()
-    export = folder / "export"
-    if seed is None:
-        export.mkdir()
-    else:
-        done = subprocess.run(
-            ["cp", "-a", "--reflink=auto", str(seed), str(export)], capture_output=True, text=True, check=False
-        )
+    ganesha.export.mkdir(parents=True)
+    ganesha.export.chmod(0o755)
+    if seed is not None:
+        argv = ["cp", "-a", "--reflink=auto", f"{seed}/.", str(ganesha.export)]  # what is in it, also through a link
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode:
             raise BootError(f"the export could not be filled: {done.stderr.strip()}")
     ganesha.configure(lease_seconds)

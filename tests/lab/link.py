@@ -19,7 +19,7 @@ from tests.lab.relay import MESSAGE_BYTES
 
 _REPOSITORY = Path(__file__).parents[2]
 _START_SECONDS = 30.0
-_END_SECONDS = 10.0
+_END_SECONDS = 20.0  # it may be connecting to the guest
 _CHUNK = 1 << 16
 Connect = Callable[[], socket.socket]
 
@@ -69,6 +69,8 @@ class Link:
         self._cleanup.close()
 
     def _stop(self) -> None:
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)  # it hears of it although somebody else may hold the descriptor
         self._control.close()
         try:
             self._process.communicate(timeout=_END_SECONDS)  # it ends what it has started

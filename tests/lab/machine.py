@@ -21,7 +21,7 @@ from tests.lab.availability import tool, why_not
 from tests.lab.errors import BootError, LabError
 from tests.lab.host_server import start_server
 from tests.lab.link import Link
-from tests.lab.relay import FRAME_BYTES
+from tests.lab.relay import MTU
 
 _REPOSITORY = Path(__file__).parents[2]
 _DISKS = ("export.ext4", "scratch.ext4")
@@ -132,7 +132,7 @@ def _command_line(hardware: Hardware, folder: Path, serial_line: int, frames: in
         "con0=fd:0,fd:1",
         "ssl=null",
         f"ssl0=fd:{serial_line}",
-        f"vec0:transport=fd,fd={frames},mtu={FRAME_BYTES}",
+        f"vec0:transport=fd,fd={frames},mtu={MTU}",
         f"init={folder / 'init'}",
     ]
 

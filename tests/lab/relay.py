@@ -20,12 +20,12 @@ from pathlib import Path
 HOST_ADDRESS, GUEST_ADDRESS, PREFIX = "10.0.9.1", "10.0.9.2", 24
 MESSAGE_BYTES = 4096
 _TUNSETIFF, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
-CLIENTS_NETWORK = "10.0.0.0/16"
+_CLIENTS_NETWORK = "10.0.0.0/16"
 # One for each client. Both are machines of one name, and Ganesha takes what comes from one name to one address for one
 # client, which has started anew whenever the other speaks.
 SERVER_ADDRESSES = {"a": "10.0.9.11", "b": "10.0.9.12"}
 # Stands in for what a network card does for its machine: cutting 64 KB into packets (segmentation offload).
-FRAME_BYTES = 60_000
+MTU = 60_000
 _READ_BYTES = 1 << 16
 _CONNECT_SECONDS = 10
 
@@ -36,8 +36,8 @@ def _create_tap() -> int:
     lines = [
         "link set lo up",
         *(f"addr add {address}/{PREFIX} dev tap0" for address in (HOST_ADDRESS, *SERVER_ADDRESSES.values())),
-        f"link set tap0 mtu {FRAME_BYTES} up",
-        f"route add {CLIENTS_NETWORK} via {GUEST_ADDRESS}",
+        f"link set tap0 mtu {MTU} up",
+        f"route add {_CLIENTS_NETWORK} via {GUEST_ADDRESS}",
     ]
     subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True, capture_output=True)
     return tap
@@ -79,8 +79,12 @@ def _serve(control: socket.socket, programs: contextlib.ExitStack) -> None:
 
 
 def _start(argv: Sequence[str], output: str, programs: contextlib.ExitStack) -> None:
+    # A /run of its own, where it finds no service of the host and leaves nothing; and it dies with this process, however
+    # that ends.
+    alone = ["unshare", "--mount", "setpriv", "--pdeathsig", "KILL", "sh", "-ec"]
+    script = 'mount -t tmpfs tmpfs /run; mkdir /run/ganesha; exec "$@"'
     with Path(output).open("ab") as file:
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+        process = subprocess.Popen([*alone, script, "sh", *argv], stdin=subprocess.DEVNULL, stdout=file, stderr=file)
     programs.callback(process.wait)
     programs.callback(process.kill)
 

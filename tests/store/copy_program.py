@@ -51,9 +51,7 @@ def main():
     links = LinkIndex.build(files, [(LinkSource.of(options.release), files)] if options.release else [])
     ops = FileOps() if options.kill_at is None else Killed(options.kill_at)
     # Few workers have few files in their hands when they die.
-    limits = (
-        CopyLimits() if options.kill_at is None else CopyLimits(start=4, workers=4, buffers=4, buffer_size=64 << 10)
-    )
+    limits = CopyLimits() if options.kill_at is None else CopyLimits(workers=4, buffers=4, buffer_size=64 << 10)
     report = copy_tree(options.source, options.staging, files, ops=ops, links=links, limits=limits)
     print(json.dumps(dataclasses.asdict(report)))
 

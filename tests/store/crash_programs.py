@@ -69,7 +69,7 @@ def _everything_left(channel: Channel, builds: Builds) -> None:
 
 def _leave_staging(channel: Channel, built: Build) -> None:
     staging = channel.staging / f"{built.lock_digest[:16]}.0123456789abcdef"
-    limits = CopyLimits(start=1, workers=1, buffers=1)
+    limits = CopyLimits(workers=1, buffers=1)
     copy_tree(built.source, staging, built.files[:2], ops=channel.ops, limits=limits)
 
 

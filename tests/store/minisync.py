@@ -97,7 +97,7 @@ class Mini:
             ops=channel.ops,
             links=_links(channel, self.built, since),
             check=lock.assert_held,
-            limits=CopyLimits(start=2, workers=2, buffers=1),
+            limits=CopyLimits(workers=2, buffers=1),
         )
         return filelist.dump(self.built.files), draft(channel, self.built)
 

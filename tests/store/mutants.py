@@ -51,7 +51,7 @@ def _publish_otherwise(channel: Channel, built: Build, *, in_place: bool) -> Non
             append(channel, "activate", release, after=read_state(channel).last)
             channel.ops.mkdir(str(place))
             current.project(channel)
-        limits = CopyLimits(start=1, workers=1, buffers=1)
+        limits = CopyLimits(workers=1, buffers=1)
         copy_tree(built.source, place, built.files, ops=channel.ops, limits=limits)
         with reported("Publishing the release", place), open_directory(place) as fd:
             write_file(channel.ops, place / filelist.NAME, files.encode())

@@ -22,7 +22,7 @@ from tests.store.copy_trees import entry, framework, make_tree, tree_of, wanted
 from tests.store.faulty_ops import NAME_CALLS, Fault, FaultyOps
 
 REPOSITORY = Path(__file__).parents[2]
-SMALL_PIECES = CopyLimits(start=6, workers=8, buffers=3, buffer_size=64 << 10)
+SMALL_PIECES = CopyLimits(workers=8, buffers=3, buffer_size=64 << 10)
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ class TestResume:
                 return super().pwrite(fd, data, offset)
 
         with pytest.raises(RootError):
-            copy(source, staging, files, ops=Half(), limits=replace(SMALL_PIECES, start=32, workers=32))
+            copy(source, staging, files, ops=Half(), limits=replace(SMALL_PIECES, workers=32))
         assert copy(source, staging, files).kept_files >= 2
         assert tree_of(staging) == wanted(contents)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.lab.inside import syscalls
-from tests.lab.relay import FRAME_BYTES, GUEST_ADDRESS, PREFIX
+from tests.lab.relay import GUEST_ADDRESS, MTU, PREFIX
 
 CLIENTS = ("a", "b")
 _QUEUE_PACKETS = 100_000  # netem drops what exceeds its queue, and 1 MB reads fill the default of 1,000
@@ -110,15 +110,15 @@ def open_link_to_host() -> None:
     """Bring up the network card whose other end is the host's relay; nothing happens the second time."""
     address = f"{GUEST_ADDRESS}/{PREFIX}"
     if address not in command("ip", "addr", "show", "dev", "vec0"):
-        command("ip", "-batch", "-", stdin=f"addr add {address} dev vec0\nlink set vec0 mtu {FRAME_BYTES} up")
+        command("ip", "-batch", "-", stdin=f"addr add {address} dev vec0\nlink set vec0 mtu {MTU} up")
 
 
 def route_clients_to_host() -> None:
     """Let the clients reach the host through the guest, with as large packets as its network card takes."""
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1", encoding="ascii")
     for client in CLIENTS:
-        command("ip", "link", "set", f"v{client}", "mtu", f"{FRAME_BYTES}")
-        lines = [f"link set p{client} mtu {FRAME_BYTES}", f"route add default via {server_address(client)}"]
+        command("ip", "link", "set", f"v{client}", "mtu", f"{MTU}")
+        lines = [f"link set p{client} mtu {MTU}", f"route add default via {server_address(client)}"]
         in_namespace(client, "ip", "-batch", "-", stdin="\n".join(lines))
 
 

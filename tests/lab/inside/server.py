@@ -24,7 +24,7 @@ class Server:
 
     def __init__(self, lease_seconds: int) -> None:
         self._lease_seconds = lease_seconds
-        self._ganesha = Ganesha(Path("/run"), EXPORT)
+        self._ganesha = Ganesha(Path("/run"), Path(EXPORT))
         self._process: subprocess.Popen[bytes] | None = None
         self._wanted = False
         self._change = threading.RLock()
