@@ -34,7 +34,7 @@ from efsprov.pipeline.import_bench import (
 from efsprov.pipeline.index import read_figures
 from efsprov.pipeline.interpreter import find_interpreter
 from efsprov.pipeline.nfs_counters import NfsCounters
-from tests.lab import MOUNTS, Guest
+from tests.lab import MOUNTS, Guest, best_place_for_server
 from tests.lab.guest import EXPORT
 
 FRAMEWORKS = {"tensorflow": ("tensorflow==2.15", "python3.11"), "torch": ("torch==2.13.0", "host")}
@@ -126,7 +126,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         seconds = options.rounds * len(subjects) * 900 + 1800
         with (
             shim_folder(subjects[0].python) as shim,
-            Guest(seed=root, memory_mb=options.memory, disk_gb=12, seconds=seconds, server_on=options.server) as guest,
+            Guest(
+                seed=root, memory_mb=options.memory, disk_gb=12, seconds=seconds, server_on=options.server_on
+            ) as guest,
         ):
             for subject in subjects:
                 costs = in_the_lab(guest, subject, shim, options.delay, options.rounds)
@@ -217,12 +219,7 @@ def main() -> None:
     parser.add_argument("--native", type=int, default=9, help="rounds natively")
     parser.add_argument("--delay", type=float, default=1.0, help="milliseconds added to each round trip")
     parser.add_argument("--memory", type=int, default=6144, help="of the guest, MB")
-    parser.add_argument(
-        "--server",
-        choices=("host", "guest"),
-        default="host",
-        help="where the NFS server runs; on the host as root only",
-    )
+    parser.add_argument("--server-on", choices=("guest", "host"), default=best_place_for_server())
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     options.frameworks = options.frameworks or list(FRAMEWORKS)

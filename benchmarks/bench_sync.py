@@ -33,7 +33,7 @@ from efsprov.pipeline.compose import compose
 from efsprov.pipeline.planning import Wish, make_plan
 from efsprov.pipeline.scratch import scratch_folder
 from efsprov.pipeline.steps import Steps
-from tests.lab import MOUNTS, Guest
+from tests.lab import MOUNTS, Guest, best_place_for_server
 from tests.lab.mountstats import Rpcs
 
 TOOLS = Path(sys.executable).parent
@@ -208,7 +208,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             memory_mb=4096,
             disk_gb=int(8 + 4 * size),
             seconds=4 * 3600,
-            server_on=options.server,
+            server_on=options.server_on,
         ) as guest:
             guest.run("server", AS_ON_A_BUILDER, check=True)
             runs = {"first": run_tail(guest, "a", first, f"{MOUNTS['a']}/root")}
@@ -314,12 +314,7 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=3.0, help="milliseconds added to each round trip")
     parser.add_argument("--rounds", type=int, default=3, help="of the local measurement; 0 leaves it out")
     parser.add_argument("--no-copytree", dest="copytree", action="store_false")
-    parser.add_argument(
-        "--server",
-        choices=("host", "guest"),
-        default="host",
-        help="where the NFS server runs; on the host as root only",
-    )
+    parser.add_argument("--server-on", choices=("guest", "host"), default=best_place_for_server())
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     found = measure(options)

@@ -1,6 +1,5 @@
 """How many files to have under way at once: a limit that looks for the knee of the throughput by itself."""
 
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,7 +22,7 @@ class Concurrency:
     limit: int = field(init=False)
     _settled: int = field(init=False)
     _up: bool = field(init=False, default=False)
-    _rates: deque[float] = field(init=False, default_factory=deque)
+    _rates: list[float] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.limit = self._settled = self.high

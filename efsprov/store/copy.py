@@ -182,7 +182,6 @@ class _Run:
                 rate = (done - created) / (now - observed)
                 self._queue.set_limit(self.concurrency.observe(rate, starved=self._queue.starved))
                 observed, created = now, done
-                self._start_workers()
             if now - noted >= _NOTE_SECONDS:
                 self._record.note(self._tally.take_finished())
                 noted = now
@@ -193,8 +192,7 @@ class _Run:
                 progress(self._tally.progress(now - began))
 
     def _start_workers(self) -> None:
-        while len(self._threads) < self.concurrency.limit:
-            number = len(self._threads)
+        for number in range(self.concurrency.high):  # those above the limit wait
             thread = threading.Thread(target=self._leader.work, args=(number,), name=f"copy-{number}", daemon=True)
             thread.start()
             self._threads.append(thread)

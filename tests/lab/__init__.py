@@ -1,6 +1,13 @@
 """A real NFSv4.1 server and two real Linux clients in a User-Mode Linux guest: `with Guest() as guest: guest.run("a", ...)`."""
 
-from tests.lab.availability import require, require_host_server, require_link, why_no_host_server, why_no_link, why_not
+from tests.lab.availability import (
+    best_place_for_server,
+    require,
+    require_host_server,
+    require_link,
+    why_no_link,
+    why_not,
+)
 from tests.lab.errors import BootError, GuestDiedError, LabError, LabTimeoutError
 from tests.lab.fault import Fault
 from tests.lab.guest import EXPORT, MOUNT_OPTIONS, MOUNTS, Guest
@@ -24,11 +31,11 @@ __all__ = [
     "Process",
     "Rpcs",
     "Sshd",
+    "best_place_for_server",
     "require",
     "require_host_server",
     "require_link",
     "run_once",
-    "why_no_host_server",
     "why_no_link",
     "why_not",
 ]

@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 from pathlib import Path
+from typing import Literal
 
 # what a missing tool is to be installed from (Debian's names)
 _TOOLS = {
@@ -65,6 +66,11 @@ def why_no_host_server() -> str | None:
     if os.geteuid():
         return "an NFS server on the host needs root: it opens files by handle (open_by_handle_at(2))"
     return why_no_link()
+
+
+def best_place_for_server() -> Literal["guest", "host"]:
+    """Where the NFS server is to run for times to be told: on the host, where it can."""
+    return "guest" if why_no_host_server() else "host"
 
 
 def require_host_server() -> None:

@@ -61,16 +61,16 @@ def test_throughput_that_grows_by_itself_at_first_moves_nothing_and_the_first_pr
 
 
 def test_after_what_it_needed_more_is_easier_to_have_than_fewer():
-    def second_probe(control, rates):
+    def limit_after(control, rates):
         return [control.observe(rate) for rate in rates][-1]
 
     noisy = [100.0] * 7 + [100.0, 125.0, 120.0]  # before, during and after: better than the mean, not than the best
-    assert second_probe(Concurrency(low=4, high=64), noisy) == 64
+    assert limit_after(Concurrency(low=4, high=64), noisy) == 64
     control = Concurrency(low=4, high=64)
     lower = [10.0] * 7 + [10.0, 20.0, 10.0]
-    assert second_probe(control, lower * 2) == 29
-    assert second_probe(control, [10.0] * 10) == 29  # down again, in vain
-    assert second_probe(control, noisy) == 44
+    assert limit_after(control, lower * 2) == 29
+    assert limit_after(control, [10.0] * 10) == 29  # down again, in vain
+    assert limit_after(control, noisy) == 44
 
 
 def test_follows_a_knee_that_moves():
