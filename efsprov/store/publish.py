@@ -10,9 +10,10 @@ from efsprov.core.history import ACTIVATIONS, Action, Entry, State, fold, known_
 from efsprov.core.manifest import Manifest
 from efsprov.core.release_id import new_release_id
 from efsprov.store.current import project
+from efsprov.store.durability import make_durable
 from efsprov.store.journal import append_when, read_entries, read_state
 from efsprov.store.layout import Channel
-from efsprov.store.lookup import is_directory, open_directory
+from efsprov.store.lookup import is_directory
 from efsprov.store.oserrors import reported, root_error
 from efsprov.store.publisher_lock import PublisherLock
 from efsprov.store.small_files import write_file
@@ -43,8 +44,8 @@ def publish(lock: PublisherLock, staged: Path, files: str, draft: M, *, since: S
     with reported("Publishing the release", staged):
         write_file(ops, staged / filelist.NAME, files.encode("utf-8", "surrogateescape"))
         write_file(ops, staged / manifests.NAME, manifest.dump())
-        with open_directory(staged) as fd:
-            ops.syncfs(fd)
+    with reported("Bringing the release to stable storage", staged):
+        make_durable(lock)
     lock.assert_held()
     refuse_foreign(channel, since, release=manifest.id, actions=frozenset({"publish"}))
     _rename_into_place(channel, staged, manifest)

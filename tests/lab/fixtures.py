@@ -1,11 +1,12 @@
-"""Pytest's way to the lab: the fixture `nfs_guest`."""
+"""Pytest's way to the lab: the fixture `nfs_guest`, and what the guest says when a test fails in it."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from tests.lab.availability import require
+from tests.lab.errors import LabError
 from tests.lab.guest import Guest
 
 
@@ -53,3 +54,14 @@ def nfs_guest(shared_guest: SharedGuest) -> Iterator[Guest]:
     yield guest
     if guest.alive:
         guest.reset()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the guest's console and its server's log below a failure."""
+    report = yield
+    guest = getattr(item, "funcargs", {}).get("nfs_guest")
+    if report.failed and isinstance(guest, Guest) and guest.alive:
+        with contextlib.suppress(LabError):
+            report.sections.append(("The guest's last words", guest.last_words()))
+    return report

@@ -210,6 +210,11 @@ class Guest:
         """The last lines that the server wrote."""
         return str(self.request("server")["log"])
 
+    def last_words(self) -> str:
+        """The ends of the guest's console and of the server's log, to find the cause of a failure."""
+        console = self._running_machine().console_tail()
+        return f"{console}\n\nThe NFS server's log:\n{self.server_log()}"
+
     def start_sshd(self, host_key: str, authorized_keys: str, port: int = 0) -> Sshd:
         """Start an SSH server, reached at ``port`` of the host's loopback interface (0: a free one).
 

@@ -63,3 +63,16 @@ def _counted(name: str) -> Callable[..., Any]:
 
 for _name in CALLS:
     setattr(FaultyOps, _name, _counted(_name))
+
+
+class AtTheDurablePoint(FaultyOps):
+    """Lets something happen when all of a release is written and has no name yet."""
+
+    def meanwhile(self) -> None:
+        raise NotImplementedError
+
+    def syncfs(self, fd: int) -> None:
+        settled = "syncfs" in self.calls  # before anything is written it is called for what others wrote
+        super().syncfs(fd)
+        if settled:
+            self.meanwhile()

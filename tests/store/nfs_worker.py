@@ -3,7 +3,7 @@
     python -m tests.store.nfs_worker ROOT NAME
 
 A command is {"do": ..., "id": ..., and its parameters}; the answer has the same id and a result or an error. Commands run
-side by side: one that pauses (at the first call of a kind whose target contains a text) goes on after {"do": "go"}.
+side by side: one that pauses (at a call of a kind whose target contains a text) goes on after {"do": "go"}.
 """
 
 import contextlib
@@ -33,17 +33,18 @@ from tests.store.minisync import NAME, TARGET, build, open_channel, sync
 
 
 class PausingOps(FileOps):
-    """Stops before (or after) the first call named ``call`` whose arguments contain ``text``, until told to go on."""
+    """Stops before (or after) a call named ``call`` whose arguments contain ``text``, the ``nth``, until told to go on."""
 
-    def __init__(self, call: str, text: str, *, after: bool, paused: Any) -> None:
-        self.pending = True
+    def __init__(self, call: str, text: str, nth: int = 1, *, after: bool, paused: Any) -> None:
+        self.pending = nth
         self.call, self.text, self.after, self.paused = call, text, after, paused
         self.go = threading.Event()
 
     def around(self, name: str, do: Any, arguments: str) -> Any:
-        mine = self.pending and name == self.call and self.text in arguments
+        mine = name == self.call and self.text in arguments
         if mine:
-            self.pending = False
+            self.pending -= 1
+            mine = self.pending == 0
         if mine and not self.after:
             self.pause()
         result = do()
@@ -112,7 +113,7 @@ class Worker:
         modules: int = 0,
         activate: bool = True,
         wait: bool = True,
-        pause: tuple[str, str] | None = None,
+        pause: tuple[str, str] | tuple[str, str, int] | None = None,
         after: bool = False,
     ) -> str:
         ops = None

@@ -17,6 +17,7 @@ __all__ = ["nfs_guest", "no_guest", "shared_guest"]
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
 
 HERE = Path(__file__).parents[2]
+DURABLE_POINT = ("syncfs", "", 2)  # the first settles what others wrote before
 SHIM = (
     "import efsprov.bootstrap as shim, framework, framework.part\n"
     f"print(shim.releases[{NAME!r}].id, framework.NUMBER, framework.part.answer())"
@@ -156,7 +157,7 @@ class TestWriters:
     def test_one_publisher_waits_for_another_or_says_who_it_is(self, nfs_guest, workers):
         a, b = workers
         a.ask("sync", number=1)
-        held = a.start("sync", number=2, pause=("syncfs", "")).paused()
+        held = a.start("sync", number=2, pause=DURABLE_POINT).paused()
         with pytest.raises(Refused, match=r"BusyError: .*being published by worker-a since"):
             b.ask("sync", number=3, wait=False)
         waiting = b.start("sync", number=3)
@@ -172,7 +173,7 @@ class TestWriters:
     def test_an_emergency_rollback_does_not_wait_for_a_sync(self, nfs_guest, workers):
         a, b = workers
         first, second = a.ask("sync", number=1), a.ask("sync", number=2)
-        held = a.start("sync", number=3, pause=("syncfs", "")).paused()
+        held = a.start("sync", number=3, pause=DURABLE_POINT).paused()
         assert b.ask("rollback") == [second, first]
         assert b.ask("current") == [first, first]
         a.ask("go")
@@ -191,7 +192,7 @@ class TestWriters:
     def test_a_killed_publishers_work_is_resumed(self, nfs_guest, workers):
         a, b = workers
         a.ask("sync", number=1)
-        a.start("sync", number=2, extra=20, pause=("syncfs", "")).paused()
+        a.start("sync", number=2, extra=20, pause=DURABLE_POINT).paused()
         a.process.kill()
         assert len(b.ask("entries")) == 2
         release = b.ask("sync", number=2, extra=20)
@@ -234,15 +235,15 @@ class TestCutOff:
         """Paused at four places, each in a channel of its own, while the server gives its locks to another client."""
         a, b = workers
         places = {
-            "before-asking": ("syncfs", "", False),  # it will ask whether it still has the lock
-            "before-rename": ("rename", "/releases/", False),  # it has just asked
-            "before-journal": ("rename", "/releases/", True),  # its release is in place
-            "before-swap": ("rename", "/.current.", False),  # it is in the journal already
+            "before-asking": (DURABLE_POINT, False),  # it will ask whether it still has the lock
+            "before-rename": (("rename", "/releases/"), False),  # it has just asked
+            "before-journal": (("rename", "/releases/"), True),  # its release is in place
+            "before-swap": (("rename", "/.current."), False),  # it is in the journal already
         }
         first = {channel: a.ask("sync", number=1, channel=channel) for channel in places}
         late = {}
-        for channel, (call, text, after) in places.items():
-            late[channel] = a.start("sync", number=2, channel=channel, pause=(call, text), after=after).paused()
+        for channel, (pause, after) in places.items():
+            late[channel] = a.start("sync", number=2, channel=channel, pause=pause, after=after).paused()
         nfs_guest.partition("a")
         replaced = {channel: b.start("sync", number=3, channel=channel) for channel in places}
         third = {channel: sync.result(timeout=180) for channel, sync in replaced.items()}
@@ -286,6 +287,67 @@ class TestCutOff:
         sound(b)
         last = b.ask("sync", number=4)
         assert a.ask("current") == [last, last]
+
+
+class TestFailedWrites:
+    def test_the_kernel_tells_each_descriptor_and_a_later_one_only_what_nobody_was_told(self, nfs_guest):
+        """The model of tests/store/test_durability.py."""
+        asking = nfs_guest.start("a", [sys.executable, "-c", ASKING], cwd=HERE)
+        asking.wait_for("opened\n")
+        lose_a_write(nfs_guest)
+        asking.close_input()
+        asking.wait_for("later True, latest False, earlier True, earlier again False\n")
+
+    def test_what_another_program_lost_before_is_not_taken_for_the_publishers_own(self, nfs_guest, workers):
+        a, b = workers
+        a.ask("sync", number=1)
+        lose_a_write(nfs_guest)
+        second = a.ask("sync", number=2)
+        assert b.ask("current") == [second, second]
+        sound(b)
+
+    def test_what_a_killed_publisher_copied_is_copied_anew_when_a_write_was_lost(self, nfs_guest, workers):
+        a, _ = workers
+        a.ask("sync", number=1)
+        a.start("sync", number=2, extra=20, pause=DURABLE_POINT).paused()
+        a.process.kill()
+        lose_a_write(nfs_guest)
+        again = Worker(nfs_guest, "a", "again").ready()
+        before = nfs_guest.rpcs("a")
+        again.ask("sync", number=2, extra=20)
+        spent = nfs_guest.rpcs("a") - before
+        assert spent.ops["WRITE"] > 20
+        sound(again)
+
+
+ASKING = """
+import os, sys
+from efsprov.store.fileops import FileOps
+def told(fd):
+    try: FileOps().syncfs(fd)
+    except OSError: return True
+    return False
+earlier = os.open("/mnt/a", os.O_RDONLY)
+print("opened", flush=True)
+sys.stdin.read()
+later = told(os.open("/mnt/a", os.O_RDONLY))
+latest = told(os.open("/mnt/a", os.O_RDONLY))
+print(f"later {later}, latest {latest}, earlier {told(earlier)}, earlier again {told(earlier)}", flush=True)
+"""
+LOSING = """
+import os
+fd = os.open("/mnt/a/lost", os.O_WRONLY | os.O_CREAT)
+os.write(fd, b"lost")
+try: os.fsync(fd)
+except OSError as error: print(error.strerror)
+"""
+
+
+def lose_a_write(guest):
+    """Let a program's write fail on client a, and all writes succeed again."""
+    guest.restart_server(Fault("WRITE", "errno", nth=1, count=10_000, error=5))
+    assert guest.run("a", [sys.executable, "-c", LOSING], check=True).stdout == "Input/output error\n"
+    guest.restart_server()
 
 
 class TestLostReplies:

@@ -6,7 +6,6 @@ the journal is whole, and a repair ends clean.
 
 import itertools
 import os
-import sys
 import tempfile
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tests.store.mutants import (
     life_with_prune_before_journal,
     life_with_swap_before_journal,
 )
+from tests.store.power_disk import called_from
 from tests.store.power_lab import life, problems_after_cuts, record
 
 
@@ -43,15 +43,6 @@ def test_survives_a_power_cut_after_every_call(folder, seed):
 @pytest.mark.parametrize("name", ["journal", "releases", "staging", TARGET])
 def test_notices_a_dropped_fsync_of_a_folder(folder, name):
     assert first_problems(folder, dropped=lambda call, path: call == "fsync" and Path(path).name == name)
-
-
-def called_from(*functions):
-    """Whether each of ``functions`` is on the stack."""
-    frame, names = sys._getframe(), set()
-    while frame is not None:
-        names.add(frame.f_code.co_name)
-        frame = frame.f_back
-    return names.issuperset(functions)
 
 
 @pytest.mark.parametrize(

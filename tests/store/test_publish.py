@@ -11,7 +11,7 @@ from efsprov.store.publish import activate, activate_published, check_usable, ma
 from efsprov.store.publisher_lock import publisher_lock
 from efsprov.store.repair import prepare_for_publishing
 from efsprov.store.verify import check_channel, check_release, read_manifest
-from tests.store.faulty_ops import FaultyOps
+from tests.store.faulty_ops import AtTheDurablePoint, FaultyOps
 from tests.store.minisync import open_channel, sync
 
 UNKNOWN = "20200101T000000Z-00000000"
@@ -55,8 +55,8 @@ class TestPublishing:
         """As a publisher finds it that was cut off while it copied."""
         sync(channel, builds[1])
 
-        class Overtaken(FaultyOps):
-            def syncfs(self, fd):
+        class Overtaken(AtTheDurablePoint):
+            def meanwhile(self):
                 append(open_channel(channel.root.path), "publish", UNKNOWN, after=2)
 
         with pytest.raises(ConflictError, match=f"publish {UNKNOWN}. Nothing was published"):
@@ -68,8 +68,8 @@ class TestPublishing:
         """A rollback needs no lock: an emergency does not wait for a sync."""
         channel, _, second, third = three
 
-        class Overtaken(FaultyOps):
-            def syncfs(self, fd):
+        class Overtaken(AtTheDurablePoint):
+            def meanwhile(self):
                 rollback(open_channel(channel.root.path, by="operator"))
 
         with pytest.raises(ConflictError, match=r"changed by operator .*: rollback .* published, but not made current"):

@@ -1,11 +1,17 @@
 """The two clients' mounts of the export."""
 
+import errno
 import os
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.lab.inside import links, syscalls
 from tests.lab.mountstats import Rpcs, parse
+
+_UNMOUNT_SECONDS = 40.0  # a request that the server put off is sent again after up to 15
+_POLL_SECONDS = 0.01
 
 # The kernel takes these as flags, everything else of a mount's options as text.
 _FLAGS = {
@@ -36,12 +42,13 @@ def mount(client: str, server: str, options: str) -> None:
         else:
             text.append(option)
     text += [f"addr={server}", f"clientaddr={links.client_address(client)}", "sec=sys"]
-    _in_thread(client, f"{server}:/", mount_point(client), flags, ",".join(text))
+    source, target = f"{server}:/", mount_point(client)
+    _in_namespace(client, lambda: syscalls.mount(source, target, "nfs4", flags, ",".join(text)))
 
 
 def remount(client: str, server: str, options: str) -> None:
-    """Unmount and mount again: a client with cold caches and counters at zero."""
-    syscalls.unmount(mount_point(client))
+    """Unmount and mount again: a client with cold caches, counters at zero, and no error of before; raises OSError."""
+    _unmount(client)
     mount(client, server, options)
 
 
@@ -63,18 +70,43 @@ def rpcs(client: str) -> Rpcs:
     return parse(Path("/proc/self/mountstats").read_text(encoding="ascii"), mount_point(client))
 
 
-def _in_thread(client: str, source: str, target: str, flags: int, options: str) -> None:
-    """A mount's connection belongs to the network namespace of the thread that mounts, so lend it one."""
+def _unmount(client: str) -> None:
+    """Unmount, and wait until the kernel has let go.
+
+    Until every request of a killed program is answered, the file system lives on (EBUSY, or hidden), and who mounts it
+    again meanwhile gets that one, with its caches and with write errors that nobody was told of (measured).
+    """
+    deadline = time.monotonic() + _UNMOUNT_SECONDS
+    while True:
+        try:
+            syscalls.unmount(mount_point(client))
+            break
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(_POLL_SECONDS)
+    _in_namespace(client, lambda: _wait_until_forgotten(deadline))
+
+
+def _wait_until_forgotten(deadline: float) -> None:
+    while len(known := Path("/proc/thread-self/net/nfsfs/servers").read_text("ascii").splitlines()) > 1:
+        if time.monotonic() > deadline:
+            raise OSError(f"the kernel holds on to an unmounted server: {known[1:]}")
+        time.sleep(_POLL_SECONDS)
+
+
+def _in_namespace(client: str, action: Callable[[], None]) -> None:
+    """Do it in the client's network namespace: a mount's connection belongs to that of the thread that mounts."""
     errors: list[OSError] = []
 
-    def mount_in_namespace() -> None:
+    def act() -> None:
         try:
             links.enter(client)
-            syscalls.mount(source, target, "nfs4", flags, options)
+            action()
         except OSError as error:
             errors.append(error)
 
-    thread = threading.Thread(target=mount_in_namespace)
+    thread = threading.Thread(target=act)
     thread.start()
     thread.join()
     if errors:
