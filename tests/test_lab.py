@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import paramiko
@@ -42,23 +41,6 @@ def python(guest: Guest, where, code: str) -> str:
         f"try:\n    {code}\nexcept OSError as error:\n    print(errno.errorcode[error.errno])\n"
     )
     return guest.run(where, [sys.executable, "-BES", "-c", program]).checked().stdout.strip()
-
-
-WRITERS = """
-import contextlib, os, threading
-def write(writer, file=0):
-    while True:
-        file += 1
-        fd = os.open(f"/mnt/a/{writer}-{file}", os.O_WRONLY | os.O_CREAT)
-        with contextlib.suppress(OSError):
-            os.write(fd, bytes(100_000))
-        with contextlib.suppress(OSError):
-            os.close(fd)
-for writer in range(32):
-    threading.Thread(target=write, args=(writer,)).start()
-print("under way", flush=True)
-"""
-SYNCFS = 'import ctypes, os; print(ctypes.CDLL(None).syncfs(os.open("/mnt/a", os.O_RDONLY)))'
 
 
 class TestClients:
@@ -255,15 +237,6 @@ class TestServerFaults:
         nfs_guest.restart_server(Fault("WRITE", "errno", error=errno.ENOSPC, count=1000))
         code = "file = os.open('file', os.O_CREAT | os.O_WRONLY); os.write(file, b'x'); os.fsync(file)"
         assert python(nfs_guest, "a", code) == "ENOSPC"
-
-    @pytest.mark.parametrize("seconds", [2, 2.5])
-    def test_of_killed_writers_are_over_after_the_reset(self, nfs_guest, seconds):
-        """While a request of theirs is unanswered, their mount lives on, and the next one would be the same."""
-        nfs_guest.restart_server(Fault("WRITE", "errno", nth=100, count=10_000, error=errno.EIO))
-        nfs_guest.start("a", [sys.executable, "-BESs", "-c", WRITERS]).wait_for("under way\n")
-        time.sleep(seconds)
-        nfs_guest.reset()
-        assert nfs_guest.run("a", [sys.executable, "-BESs", "-c", SYNCFS], check=True).stdout == "0\n"
 
     def test_are_over_after_the_reset(self, nfs_guest):
         nfs_guest.restart_server(Fault("MKDIR", "errno", error=errno.EDQUOT, count=1000))

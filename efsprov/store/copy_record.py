@@ -5,7 +5,8 @@ local disk may come back from a power loss with full-size files of zeros. So a n
 
 - where the file system is NFS: closing a file wrote it to the server's stable storage before it was noted
   (RFC 8881, 18.32 and 10.3.1: modified data is flushed at close), whoever reads the note, or
-- where this machine has not booted since: what a killed process had written is still in the page cache or on disk.
+- where this machine has not booted since, and no write is known to be lost: what a killed process had written is still in
+  the page cache or on disk.
 
 Anything else is read and compared. A note names path, size, mode and SHA-256; before a noted file is replaced, the
 record is written anew without it.
@@ -32,9 +33,14 @@ def record_path(staging: Path) -> Path:
     return staging.with_name(staging.name + _SUFFIX)
 
 
+def notes_last(folder: Path) -> bool:
+    """Tell whether a file that was noted as finished on this file system is whole whatever happened to its writer."""
+    return file_system_type(folder) in _NETWORK
+
+
 def scope_of(folder: Path) -> str:
     """Tell how long a finished file is known to be whole on this file system: for good, or until the machine reboots."""
-    if file_system_type(folder) in _NETWORK:
+    if notes_last(folder):
         return _LASTING
     return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
 

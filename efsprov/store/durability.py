@@ -1,21 +1,28 @@
-"""The durable point of a release: all that its publisher wrote is on stable storage, or it does not become a release.
+"""The durable point of a release: all of it is on stable storage, or it does not become a release.
 
 A write that fails after write(2) has returned is told by syncfs(2): once to each descriptor that was open by then, and,
-while nobody has been told, to one that is opened later (Linux 5.8, errseq_t). So a publisher asks twice, through its
-lock's descriptor, which is older than all that it writes: before it writes, because what failed on this mount earlier,
+until somebody was told, to each that is opened later (Linux 5.8, errseq_t). So a publisher asks twice, through its
+lock's descriptor, which is older than all of the release: before it writes, because what failed on this mount earlier,
 in whatever program, is no failure of its own; and when all is written, whoever else may have asked in between.
 """
 
+from efsprov.store.oserrors import reported
 from efsprov.store.publisher_lock import PublisherLock
 
 
-def settle_earlier_writes(lock: PublisherLock) -> bool:
-    """Bring what was written before to stable storage; tell whether that went well, or some of it, by anybody, is lost."""
+def settle_earlier_writes(lock: PublisherLock) -> str:
+    """Bring what was written before to stable storage; return why some of it, by whatever program, is lost, else "".
+
+    Who asked after that failure has taken the news away. Raises ``RootError`` where nothing can be brought there.
+    """
+    sync = lock.channel.ops.syncfs
     try:
-        lock.channel.ops.syncfs(lock.fd)
-    except OSError:
-        return False
-    return True
+        sync(lock.fd)
+    except OSError as error:
+        with reported("Bringing earlier writes to stable storage", lock.channel.path):
+            sync(lock.fd)  # an old failure is told once
+        return error.strerror or str(error)
+    return ""
 
 
 def make_durable(lock: PublisherLock) -> None:

@@ -227,7 +227,7 @@ def _check_format(file: Path) -> None:
     if found != FORMAT:
         raise RootError(
             f"The root {file.parent} is of format {found}; this efsprov knows format {FORMAT}.",
-            hint="A newer efsprov wrote it: upgrade this one (`pip install --upgrade efsprov`).",
+            hint="A newer efsprov wrote it: upgrade this one.",
         )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from efsprov.core.errors import EfsprovError
 from efsprov.core.history import Entry, State
-from efsprov.store.copy_record import record_path
+from efsprov.store.copy_record import notes_last, record_path
 from efsprov.store.current import project, temporary_links
 from efsprov.store.durability import settle_earlier_writes
 from efsprov.store.journal import append_when, read_state
@@ -27,14 +27,14 @@ class RepairReport:
     """What a clean-up found and did. Paths are relative to the channel's folder.
 
     ``state`` is the channel afterwards. ``staging`` is the folder for the publisher to build in; ``resumed`` tells
-    whether it exists, with files of a run that was killed (which of them are whole is in the copy's record);
-    ``distrusted``, whether such files were thrown away because earlier writes were lost.
+    whether it exists, with files of a run that was killed (which of them are whole is in the copy's record). ``lost``
+    is why an earlier write to this file system failed, by whatever program.
     """
 
     state: State
     staging: Path
     resumed: bool = False
-    distrusted: bool = False
+    lost: str = ""
     projected: bool = False
     adopted: tuple[str, ...] = ()
     discarded: tuple[str, ...] = ()
@@ -49,10 +49,7 @@ class RepairReport:
             *(f"releases/{release} was pruned or is no whole release: removed" for release in self.discarded),
             *(f"{path} was left by a writer that was killed: removed" for path in self.removed),
             *([f"current names {self.state.current} again"] if self.projected else []),
-            *(
-                ["writes to this file system failed earlier: what a killed run had copied is copied anew"]
-                * self.distrusted
-            ),
+            *([f"an earlier write to this file system failed, by whatever program: {self.lost}"] if self.lost else []),
             *(f"{path}: stays for the next time" for path in self.left),
         )
 
@@ -62,24 +59,27 @@ def prepare_for_publishing(lock: PublisherLock, keep_staging: str) -> RepairRepo
 
     Releases that were renamed into place but not journaled are adopted when they are whole, else removed; what else
     was left by killed writers is removed; `current` is put right. Staging that a killed run left under the name
-    ``keep_staging`` (of what it was building: the lock's digest) is handed on file by file, unless writes to the file
-    system were lost: a page that could not be written looks whole in this machine's cache.
+    ``keep_staging`` (of what it was building: the lock's digest) is handed on file by file. Not so on a local disk that
+    lost writes: a page that could not be written looks whole in this machine's cache.
+
+    Raises ``RootError`` for what the file system refuses.
     """
     channel = lock.channel
-    settled = settle_earlier_writes(lock)
+    lost = settle_earlier_writes(lock) if keep_staging else ""  # who publishes nothing leaves the news to who does
     adopted, discarded = _settle_orphans(channel)
     try:
         projected, broken = project(channel), ""
     except EfsprovError as error:  # a release that is gone: what is published next makes up for it
         projected, broken = False, f"current ({error.message})"
     with reported("Cleaning up", channel.path):
-        staging, resumed = take_over(channel, keep_staging if settled else "")
+        trusted = not lost or notes_last(channel.staging)
+        staging, resumed = take_over(channel, keep_staging if trusted else "")
         removed, outcome = _remove_leftovers(channel, except_for=staging, discarded=discarded)
     return RepairReport(
         state=read_state(channel),
         staging=staging,
         resumed=resumed,
-        distrusted=not settled and any(path.startswith(f"{channel.staging.name}/{keep_staging}.") for path in removed),
+        lost=lost,
         projected=projected,
         adopted=adopted,
         discarded=discarded,

@@ -62,6 +62,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     guest = getattr(item, "funcargs", {}).get("nfs_guest")
     if report.failed and isinstance(guest, Guest) and guest.alive:
-        with contextlib.suppress(LabError):
+        with contextlib.suppress(LabError, OSError):
             report.sections.append(("The guest's last words", guest.last_words()))
     return report

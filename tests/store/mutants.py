@@ -8,6 +8,7 @@ from efsprov.core.history import Entry
 from efsprov.core.release_id import new_release_id
 from efsprov.store import current
 from efsprov.store.copy import CopyLimits, copy_tree
+from efsprov.store.durability import make_durable
 from efsprov.store.journal import append, entry_name, read_state
 from efsprov.store.layout import Channel
 from efsprov.store.lookup import open_directory
@@ -53,10 +54,10 @@ def _publish_otherwise(channel: Channel, built: Build, *, in_place: bool) -> Non
             current.project(channel)
         limits = CopyLimits(workers=1, buffers=1)
         copy_tree(built.source, place, built.files, ops=channel.ops, limits=limits)
-        with reported("Publishing the release", place), open_directory(place) as fd:
+        with reported("Publishing the release", place):
             write_file(channel.ops, place / filelist.NAME, files.encode())
             write_file(channel.ops, place / manifests.NAME, manifest.dump())
-            channel.ops.syncfs(fd)
+            make_durable(lock)
         append(channel, "publish", release, after=read_state(channel).last)
         if not in_place:
             channel.ops.rename(str(place), str(channel.release_path(release)))

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from efsprov.store.durability import settle_earlier_writes
 from efsprov.store.fileops import FileOps
 from tests.store.faulty_ops import CALLS
 
@@ -173,7 +174,7 @@ class DiskOps(FileOps):
 
     def syncfs(self, fd: int) -> None:
         # what was written before a publisher came: that may fail and be ignored, so nothing may rest on it
-        if not called_from("settle_earlier_writes") and not self.dropped("syncfs", ""):
+        if not called_from(settle_earlier_writes.__name__) and not self.dropped("syncfs", ""):
             self.disk.synchronise(None)
 
     def link(self, source: str, target: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:

@@ -47,3 +47,13 @@ def test_each_row_names_a_test():
     rows = [row for row in rows if not row.endswith("| test |")]
     assert len(rows) > 35
     assert [row for row in rows if "`tests/" not in row] == []
+
+
+def test_each_row_belongs_to_a_table():
+    lines = PAGE.splitlines()
+    starts = [
+        after
+        for before, line, after in zip(lines, lines[1:], lines[2:], strict=False)
+        if line.startswith("|") and not before
+    ]
+    assert [line for line in starts if not line.startswith("|---")] == []

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.lab.inside import links, syscalls
 from tests.lab.mountstats import Rpcs, parse
 
-_UNMOUNT_SECONDS = 40.0  # a request that the server put off is sent again after up to 15
+_UNMOUNT_SECONDS = 25.0  # a request that the server put off is sent again after up to 15
 _POLL_SECONDS = 0.01
 
 # The kernel takes these as flags, everything else of a mount's options as text.
