@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from efsprov.aws.errors import encoded_denial, explain, is_transient
-from efsprov.core.errors import AwsError
+from efsprov.core.errors import UsageError
 from efsprov.core.retry import THROTTLED, Policy, call
 
 if TYPE_CHECKING:
@@ -101,5 +101,5 @@ def open_session(region: str | None = None, profile: str | None = None) -> Aws:
     except BotoCoreError as error:
         raise explain(error, region=region or "") from error
     if not session.region_name:
-        raise AwsError("No AWS region is set.", hint="Name one: --region eu-central-1, or AWS_REGION.")
+        raise UsageError("No AWS region is set.", hint="Name one: --region eu-central-1, or AWS_REGION.")
     return Aws(session, session.region_name)

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
@@ -17,10 +18,14 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_json(document: BaseModel | Mapping[str, Any]) -> None:
-    """Print the one JSON document of a ``--json`` command."""
+    """Print the one JSON document of a ``--json`` command. Times are in ISO 8601, like ``2026-11-21T06:30:00Z``."""
     plain = document.model_dump(mode="json") if isinstance(document, BaseModel) else document
-    sys.stdout.write(json.dumps(plain, indent=2, default=str) + "\n")
+    sys.stdout.write(json.dumps(plain, indent=2, default=_plain) + "\n")
     sys.stdout.flush()
+
+
+def _plain(value: object) -> str:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
 
 
 def print_error(error: EfsprovError, *, as_json: bool) -> None:

@@ -78,7 +78,7 @@ def init(folder: _Folder = Path(), *, force: _Force = False, as_json: Json = Fal
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a directory.", hint="Name the folder of your project.")
     if file.exists() and not force:
-        raise UsageError(f"{file} exists.", hint="`efsprov init --force` overwrites it.")
+        raise UsageError(f"{file} exists.", hint=f"`efsprov init{_at(folder)} --force` overwrites it.")
     try:
         file.write_text(TEMPLATE, "utf-8")
     except OSError as error:
@@ -86,4 +86,9 @@ def init(folder: _Folder = Path(), *, force: _Force = False, as_json: Json = Fal
     if as_json:
         print_json({"written": str(file)})
     else:
-        out.print(f"[green]✓[/] wrote {file}. Look through it, then: efsprov plan --channel tensorflow")
+        where = "" if folder.resolve() == Path.cwd() else f" --config {file}"
+        out.print(f"[green]✓[/] wrote {file}. Look through it, then: efsprov{where} plan --channel tensorflow")
+
+
+def _at(folder: Path) -> str:
+    return "" if folder == Path() else f" {folder}"

@@ -6,6 +6,7 @@ import typer
 
 from efsprov.cli.console import out, print_json, print_table, size, table
 from efsprov.cli.options import ChannelName, Json, RootDirectory
+from efsprov.cli.select import named_channels
 from efsprov.core.errors import EfsprovError
 from efsprov.core.history import Release, State
 from efsprov.store.journal import read_state
@@ -21,16 +22,12 @@ def register(app: typer.Typer) -> None:
 def list_releases(root: RootDirectory, channel: ChannelName = None, *, as_json: Json = False) -> None:
     """List the channels of a root and their releases, the newest first."""
     opened = Root.open(root)
-    if channel is not None:
-        opened.channel(channel)
-    chosen = [c for c in opened.channels() if channel in {None, c.name}]
+    chosen = named_channels(opened, channel) if channel else opened.channels()
     if as_json:
         print_json({"root": str(opened.path), "channels": [describe_channel(c) for c in chosen]})
         return
     if not chosen:
-        out.print(
-            f"No channel{f' {channel}' if channel else ''} in {opened.path} yet. `efsprov sync --framework tensorflow` makes one."
-        )
+        out.print(f"No channel in {opened.path} yet. `efsprov sync --framework tensorflow` makes one.")
     for number, each in enumerate(chosen):
         out.print(("\n" if number else "") + f"[bold]{each.label}[/]  {each.path}")
         _print_releases(each)
@@ -55,7 +52,8 @@ def describe_release(channel: Channel, state: State, release: Release) -> dict[s
         "current": release.id == state.current,
         "previous": release.id == state.previous,
         "pinned": release.pinned,
-        "bad": release.bad,
+        "bad": release.bad is not None,
+        "bad_note": release.bad or "",
         "published": release.published,
         "activated": list(release.activated),
         "deactivated": release.deactivated,
@@ -91,8 +89,8 @@ def _print_releases(channel: Channel) -> None:
 def remarks_of(release: dict[str, Any]) -> list[str]:
     """Return what is to be remarked on a release that ``describe_release`` described."""
     remarks = [word for word in ("current", "previous", "pinned") if release[word]]
-    if release["bad"] is not None:
-        remarks.append("[red]bad[/]" + (f": {release['bad']}" if release["bad"] else ""))
+    if release["bad"]:
+        remarks.append("[red]bad[/]" + (f": {release['bad_note']}" if release["bad_note"] else ""))
     if "damaged" in release:
         remarks.append("[red]damaged[/]")
     if not release["activated"]:

@@ -73,8 +73,11 @@ def push(
         wait=not no_wait,
     )
     with in_words_of_models(name), shown_progress() as emit:
-        channel = Root.open(root, writing=True).channel(name, kind="model")
-        result = provision(channel, choose_source(source, region, profile), wish, Steps(emit))
+        opened, steps = Root.open(root, writing=True), Steps(emit)
+        channel = opened.channel(name, kind="model")
+        if made_for and made_for not in {c.name for c in opened.channels()}:
+            steps.note("check", f"There is no channel {made_for} in {opened.path} yet, which --for names.")
+        result = provision(channel, choose_source(source, region, profile), wish, steps)
     if as_json:
         print_json(describe_result(result))
     else:

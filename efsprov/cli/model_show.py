@@ -52,7 +52,9 @@ def show(root: ModelRoot, name: ModelName, release: OptionalReleaseId = None, *,
         manifest = read_model_manifest(channel, named)
     told = describe_release(channel, state, state.releases[named])
     if as_json:
-        journal = {key: told[key] for key in ("current", "previous", "pinned", "bad", "activated", "deactivated")}
+        journal = {
+            key: told[key] for key in ("current", "previous", "pinned", "bad", "bad_note", "activated", "deactivated")
+        }
         path = channel.release_path(named) / channel.payload
         print_json({"path": str(path), **journal, "manifest": manifest.model_dump(mode="json")})
         return

@@ -51,10 +51,11 @@ Arch = Annotated[
     ),
 ]
 ReleaseId = Annotated[
-    str, typer.Argument(metavar="ID", help="A release's id, or enough of its end to be the only one.")
+    str, typer.Argument(metavar="ID", help="A release's id, enough of its start or end, `current` or `previous`.")
 ]
 OptionalReleaseId = Annotated[
-    str | None, typer.Argument(metavar="[ID]", help="A release's id, or enough of its end to be the only one.")
+    str | None,
+    typer.Argument(metavar="[ID]", help="A release's id, enough of its start or end, `current` or `previous`."),
 ]
 BuilderFunction = Annotated[
     str | None,

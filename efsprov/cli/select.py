@@ -38,6 +38,20 @@ def select_channel(
     )
 
 
+def named_channels(opened: Root, name: str) -> list[Channel]:
+    """Return the channels of that name, one for each target; raises ``NotFoundError`` where there is none."""
+    opened.channel(name)  # a name that cannot be one is told as such
+    channels = opened.channels()
+    found = [c for c in channels if c.name == name]
+    if not found:
+        there = ", ".join(c.label for c in channels)
+        raise NotFoundError(
+            f"There is no channel {name} in {opened.path}.",
+            hint=f"There is: {there}." if there else "`efsprov sync --framework tensorflow` makes one.",
+        )
+    return found
+
+
 def select_release(channel: Channel, state: State, text: str) -> str:
     """Return the id of the release that ``text`` names: an id, a part that only one id holds, `current`, `previous`."""
     if text in {"current", "previous"}:

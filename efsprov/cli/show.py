@@ -38,13 +38,16 @@ def show(
     remarks = describe_release(chosen, state, state.releases[named])
     figures = read_figures(chosen.release_path(named))
     if as_json:
-        journal = {key: remarks[key] for key in ("current", "previous", "pinned", "bad", "activated", "deactivated")}
+        journal = {
+            key: remarks[key]
+            for key in ("current", "previous", "pinned", "bad", "bad_note", "activated", "deactivated")
+        }
         cost = {**asdict(figures), "touched_bytes": figures.touched_bytes} if figures else None
         path = str(chosen.release_path(named))
         print_json({"path": path, **journal, "import": cost, "manifest": manifest.model_dump(mode="json")})
         return
     words = [word for word in ("current", "previous", "pinned") if remarks[word]]
-    words += [f"[red]bad[/] {remarks['bad']}".strip()] if remarks["bad"] is not None else []
+    words += [f"[red]bad[/] {remarks['bad_note']}".strip()] if remarks["bad"] else []
     out.print(f"[bold]{named}[/]  {chosen.label}" + (f"  ({', '.join(words)})" if words else ""))
     for name, text in _facts(chosen, manifest, figures):
         out.print(f"  [dim]{name:<13}[/] {text}")

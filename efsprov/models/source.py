@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from efsprov.core.errors import ModelError
+from efsprov.core.errors import ModelError, UsageError
 from efsprov.core.filelist import is_inside
 from efsprov.store.oserrors import reported
 
@@ -83,8 +83,8 @@ class LocalSource:
         del notes
         path = self.path
         if not path.exists():
-            raise ModelError(
-                f"There is no model {path}.", hint="Name a file, a folder, an archive, or s3://BUCKET/KEY."
+            raise UsageError(
+                f"There is no file or folder {path}.", hint="Name a file, a folder, an archive, or s3://BUCKET/KEY."
             )
         with reported("Reading the model", path):
             if path.is_dir():

@@ -5,7 +5,7 @@ import pytest
 from efsprov.aws.errors import code_of
 from efsprov.aws.identity import who_am_i
 from efsprov.aws.session import open_session
-from efsprov.core.errors import AwsError
+from efsprov.core.errors import AwsError, UsageError
 
 
 def test_credentials_are_used(aws):
@@ -81,7 +81,7 @@ def test_no_region_and_no_profile_are_told(monkeypatch):
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
-    with pytest.raises(AwsError, match="No AWS region is set") as caught:
+    with pytest.raises(UsageError, match="No AWS region is set") as caught:
         open_session()
     assert "--region" in caught.value.hint
     with pytest.raises(AwsError, match="nobody"):

@@ -191,6 +191,23 @@ def test_unknown_release(filled, release):
             refused(filled, 10, *verb, release, "--root", filled.root, says="There is no release")
 
 
+def test_unknown_channel(filled):
+    for verb in ("list", "history", "show"):
+        refused(
+            filled, 10, verb, "--channel", "nope", "--root", filled.root, says=["no channel nope", "There is: tiny"]
+        )
+
+
+def test_a_second_init_says_how_to_overwrite_the_very_file(filled):
+    (filled.folder / "project").mkdir()
+    told = filled("init", "project")
+    assert told.code == 0
+    assert "efsprov --config project/efsprov.toml plan" in told.out
+    refused(filled, 2, "init", "project", says="`efsprov init project --force`")
+    assert filled("init", "project", "--force").code == 0
+    assert not (filled.folder / "efsprov.toml").exists()
+
+
 def test_a_damaged_release_is_not_rolled_back_to(filled, channel):
     first = min((channel / "releases").iterdir())
     (first / "site/tiny/data.txt").write_text("short")

@@ -35,6 +35,12 @@ def run_json(run):
     return model
 
 
+def test_a_channel_that_a_model_is_for_and_that_is_not_there_is_remarked(run, made):
+    code, _, told = run("push", "net", made, "--for", "torhc")
+    assert code == 0
+    assert "There is no channel torhc in" in told
+
+
 def test_the_life_of_a_model(run, run_json, make_safetensors):
     first = run_json("push", "net", make_safetensors(fill=1), "--meta", "accuracy=0.9", "--for", "torch")
     second = run_json("push", "net", make_safetensors(fill=2))
@@ -137,7 +143,7 @@ def made(make_safetensors):
     [
         (["Net", "model.safetensors"], UsageError, "'Net' cannot name a model"),
         (["../net", "model.safetensors"], UsageError, "cannot name a model"),
-        (["net", "nowhere"], ModelError, "There is no model nowhere"),
+        (["net", "nowhere"], UsageError, "There is no file or folder nowhere"),
         (["net", "model.safetensors", "--sha256", "0" * 64], FetchError, "is not what --sha256 pins"),
         (["net", "model.safetensors", "--meta", "novalue"], UsageError, "is not KEY=VALUE"),
         (["net", "s3://", "--region", "us-east-1"], UsageError, "is no object of S3"),

@@ -200,19 +200,23 @@ def test_version_control_is_no_part_of_a_model(channel, tmp_path, make_safetenso
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "error", "message"),
     [
-        (lambda p: None, "There is no model"),
-        (lambda p: p.mkdir(), "holds no files"),
-        (os.mkfifo, "is no file and no folder"),
-        (lambda p: (p.mkdir(), (p / "a").symlink_to("nowhere")), "is a link to nowhere, which does not exist"),
-        (lambda p: (p.mkdir(), (p / "a").symlink_to(".")), "is a link to a folder above it"),
-        (lambda p: (p.mkdir(), os.mkfifo(p / "pipe")), "neither a file nor a folder"),
+        (lambda p: None, UsageError, "There is no file or folder"),
+        (lambda p: p.mkdir(), ModelError, "holds no files"),
+        (os.mkfifo, ModelError, "is no file and no folder"),
+        (
+            lambda p: (p.mkdir(), (p / "a").symlink_to("nowhere")),
+            ModelError,
+            "is a link to nowhere, which does not exist",
+        ),
+        (lambda p: (p.mkdir(), (p / "a").symlink_to(".")), ModelError, "is a link to a folder above it"),
+        (lambda p: (p.mkdir(), os.mkfifo(p / "pipe")), ModelError, "neither a file nor a folder"),
     ],
 )
-def test_what_is_no_model_is_refused(channel, tmp_path, make, message):
+def test_what_is_no_model_is_refused(channel, tmp_path, make, error, message):
     make(tmp_path / "model")
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(error, match=message):
         push(channel, tmp_path / "model")
     assert not channel.root.path.exists()
 
