@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.framework_root import FrameworkRoot, FrameworkRoots, plain_target
-from tests.lab import Guest
+from tests.lab import Guest, best_place_for_server
 
 ROUNDS = 5
 TRAIN = Path(__file__).parents[1] / "tests" / "models" / "train_cnn.py"
@@ -159,7 +159,7 @@ def measure_lab(
 ) -> dict[str, dict[str, Any]]:
     """Start it once each on a cold mount of the NFS lab."""
     told = {}
-    with Guest(seed=export, delay_ms=delay) as guest:
+    with Guest(seed=export, delay_ms=delay, server_on=best_place_for_server()) as guest:
         for way in PROGRAMS:
             guest.remount("a")
             guest.drop_caches()
