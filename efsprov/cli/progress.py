@@ -4,8 +4,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich.console import RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TaskID, TextColumn
+from rich.text import Text
 
 from efsprov.cli.console import duration, err, size
 from efsprov.core.events import Emit, Event, Step
@@ -37,12 +39,24 @@ def shown_progress() -> Iterator[Emit]:
         yield _Lines()
         return
     columns = (
-        SpinnerColumn(finished_text="[green]✓[/]"),
+        _Mark(finished_text="[green]✓[/]"),
         TextColumn("{task.description:<21}"),
         BarColumn(bar_width=24),
     )
     with Progress(*columns, TextColumn("{task.fields[figures]}"), console=err) as progress:
-        yield _Bars(progress)
+        bars = _Bars(progress)
+        try:
+            yield bars
+        except BaseException:
+            bars.fail()
+            raise
+
+
+class _Mark(SpinnerColumn):
+    """A spinner, a tick when the step is done, a cross where it was left."""
+
+    def render(self, task: Task) -> RenderableType:
+        return Text("✗", "red") if task.fields["failed"] else super().render(task)
 
 
 class _Bars:
@@ -56,13 +70,19 @@ class _Bars:
             self._progress.console.print(_remark(event))
             return
         if event.step not in self._tasks:
-            self._tasks[event.step] = self._progress.add_task(_LABELS[event.step], total=None, figures="")
+            self._tasks[event.step] = self._progress.add_task(_LABELS[event.step], total=None, figures="", failed=False)
         task, rate = self._tasks[event.step], self._rates.setdefault(event.step, _Rate())
         if event.state == "finished":
             self._progress.update(task, total=1, completed=1, figures=_finished(event))
         else:
             figures = rate.figures(event) if event.state == "progress" else event.message
             self._progress.update(task, total=event.total or None, completed=event.done, figures=escape(figures))
+
+    def fail(self) -> None:
+        """Mark the steps that are not finished."""
+        for task in self._progress.tasks:
+            if not task.finished:
+                self._progress.update(task.id, total=task.total or 1, failed=True)
 
 
 class _Lines:

@@ -1,10 +1,19 @@
 """What a running step says on a terminal's bar and in a log, of the events that it gets."""
 
+import contextlib
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from efsprov.cli import progress
 from efsprov.cli.progress import shown_progress
 from efsprov.core.events import Event
+from tests.cli.conftest import RUNTIME
 
 
 @pytest.fixture
@@ -55,3 +64,30 @@ def test_what_a_step_says_between_is_a_line(said):
 
 def test_remarks_are_marked(said):
     assert said(Event(step="check", state="warning", message="look [here]")) == "warning: look [here]\n"
+
+
+def on_a_terminal(efsprov, *arguments):
+    """What a command shows on a terminal, its last frame last."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", "from efsprov.cli.main import main; main()", *map(str, arguments)]
+    environment = {
+        **efsprov.environment,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "TERM": "xterm",
+        "LANG": "C.UTF-8",
+    }
+    with subprocess.Popen(command, cwd=efsprov.folder, env=environment, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # a terminal whose other end is closed
+            while part := os.read(ours, 65536):
+                shown += part
+    os.close(ours)
+    return process.returncode, re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown.decode()).replace("\r", "\n")
+
+
+def test_a_step_that_fails_has_a_cross_in_the_end_and_what_went_before_a_tick(efsprov):
+    code, shown = on_a_terminal(efsprov, "sync", "--root", efsprov.root, "--framework", "broken", "--runtime", RUNTIME)
+    assert code == 7
+    last = {label: mark for mark, label in re.findall(r"^(\S) (Resolving|Installing|Smoke test)", shown, re.MULTILINE)}
+    assert last == {"Resolving": "✓", "Installing": "✓", "Smoke test": "✗"}
