@@ -95,9 +95,8 @@ def load_config(named: Path | None) -> Config:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"{file}, {key}: {first['msg']}.", hint="docs/reference/configuration.md lists the keys."
-        ) from error
+        what = f"there is no setting {key}" if first["type"] == "extra_forbidden" else f"{key}: {first['msg']}"
+        raise UsageError(f"{file}: {what}.", hint="docs/reference/configuration.md lists the keys.") from error
     for name in config.channels:
         check_channel_name(name)
     folder = file.parent

@@ -263,4 +263,6 @@ def test_settings_that_are_not_toml_or_not_known(filled):
     (filled.folder / "efsprov.toml").write_text("root = ")
     refused(filled, 2, "list", says=["efsprov.toml", "TOML"])
     (filled.folder / "efsprov.toml").write_text("[prune]\nkeep = 3\n")
-    refused(filled, 2, "list", "--root", filled.root, says="prune.keep")
+    refused(filled, 2, "list", "--root", filled.root, says="there is no setting prune.keep.")
+    (filled.folder / "efsprov.toml").write_text("[prune]\nkeep_last = 'many'\n")
+    refused(filled, 2, "list", "--root", filled.root, says=["prune.keep_last: ", "valid integer"])
