@@ -1,7 +1,7 @@
 """Publishes a model on the file system when it is uploaded to S3, once, whatever is delivered twice or late.
 
 Handler: ``provision_from_s3.handler``, for events of S3 (s3:ObjectCreated:*) or EventBridge ("Object Created"). Deploy it with
-efsprov itself (``pip install --target package efsprov``) and the file system mounted writable. Variables: EFSPROV_ROOT
+efsprov itself (docs/how-to/models/from-s3.md) and the file system mounted writable. Variables: EFSPROV_ROOT
 (such as /mnt/efs); as options PREFIX (models/), MADE_FOR (the channel of dependencies that the models want), TRUST (what may
 run code when it is loaded, such as ``h5,torchscript``; see docs/reference/model-formats.md) and ACTIVATE (``no`` leaves
 `current` as it is). The model is brought to EFSPROV_CACHE (/tmp/efsprov) first: give the function as much of /tmp.

@@ -34,10 +34,7 @@ def diff(
     ids = [select_release(chosen, state, text) for text in (before, after)]
     difference = compare(*(read_manifest(chosen, release) for release in ids))
     if as_json:
-        print_json(
-            difference.model_dump(mode="json")
-            | {"changes": [{"what": c.what, **c.model_dump()} for c in difference.changes]}
-        )
+        print_json(difference)
         return
     out.print(f"[bold]{difference.before}[/] -> [bold]{difference.after}[/]")
     print_changes(difference.changes)

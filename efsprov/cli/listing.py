@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 def list_releases(root: RootDirectory, channel: ChannelName = None, *, as_json: Json = False) -> None:
     """List the channels of a root and their releases, the newest first."""
     opened = Root.open(root)
-    chosen = named_channels(opened, channel) if channel else opened.channels()
+    chosen = opened.channels() if channel is None else named_channels(opened, channel)
     if as_json:
         print_json({"root": str(opened.path), "channels": [describe_channel(c) for c in chosen]})
         return

@@ -64,6 +64,7 @@ class _Bars:
         self._progress = progress
         self._tasks: dict[Step, TaskID] = {}
         self._rates: dict[Step, _Rate] = {}
+        self._open: set[TaskID] = set()
 
     def __call__(self, event: Event) -> None:
         if event.state in {"note", "warning"}:
@@ -73,16 +74,17 @@ class _Bars:
             self._tasks[event.step] = self._progress.add_task(_LABELS[event.step], total=None, figures="", failed=False)
         task, rate = self._tasks[event.step], self._rates.setdefault(event.step, _Rate())
         if event.state == "finished":
+            self._open.discard(task)
             self._progress.update(task, total=1, completed=1, figures=_finished(event))
         else:
+            self._open.add(task)
             figures = rate.figures(event) if event.state == "progress" else event.message
             self._progress.update(task, total=event.total or None, completed=event.done, figures=escape(figures))
 
     def fail(self) -> None:
         """Mark the steps that are not finished."""
-        for task in self._progress.tasks:
-            if not task.finished:
-                self._progress.update(task.id, total=task.total or 1, failed=True)
+        for task in self._open:
+            self._progress.update(task, total=1, failed=True)  # where the total is unknown the bar would go on
 
 
 class _Lines:

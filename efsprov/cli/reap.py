@@ -13,7 +13,7 @@ from efsprov.builders.ec2.reap import Reaping
 from efsprov.builders.ec2.run_record import read_records
 from efsprov.cli.console import err, out, print_json, print_table, table
 from efsprov.cli.options import Json
-from efsprov.core.errors import AwsError
+from efsprov.core.errors import AwsError, UsageError
 from efsprov.core.wording import counted
 
 _Regions = Annotated[
@@ -84,7 +84,7 @@ def _usual_regions(profile: str | None) -> list[str]:
     known = sorted({record.region for record in read_records()})
     try:
         return sorted({open_session(None, profile).region, *known})
-    except AwsError:
+    except (AwsError, UsageError):
         if known:
             return known
         raise

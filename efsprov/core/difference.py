@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel
+from pydantic import BaseModel, computed_field
 
 from efsprov.core.manifest import Distribution, Manifest
 
@@ -16,6 +16,7 @@ class Change(BaseModel):
     size_before: int
     size_after: int
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def what(self) -> str:
         """Say in a word what happened: added, removed, changed, or rebuilt (the same version, other files)."""

@@ -27,7 +27,7 @@ class EfsprovError(Exception):
 
 
 class UsageError(EfsprovError):
-    """An option, a setting or a requirement is not of the form that it must have."""
+    """An option, a setting or a requirement is missing, or is not of the form that it must have."""
 
     code = "usage"
     exit_code = 2

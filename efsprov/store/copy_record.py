@@ -34,7 +34,10 @@ def record_path(staging: Path) -> Path:
 
 
 def notes_last(folder: Path) -> bool:
-    """Tell whether a file that was noted as finished on this file system is whole whatever happened to its writer."""
+    """Tell whether a file that was noted as finished on this file system is whole whatever became of its writer.
+
+    So it is on NFS without write delegations, which EFS does not give: then closing a file flushes it.
+    """
     return file_system_type(folder) in _NETWORK
 
 

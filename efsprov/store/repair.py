@@ -43,7 +43,7 @@ class RepairReport:
     left: tuple[str, ...] = ()
 
     def lines(self) -> tuple[str, ...]:
-        """What was put right, a line each."""
+        """What was put right, and what could not be, a line each."""
         return (
             *(f"release {release} was published, but not journaled: it is now" for release in self.adopted),
             *(f"releases/{release} was pruned or is no whole release: removed" for release in self.discarded),
@@ -65,13 +65,13 @@ def prepare_for_publishing(lock: PublisherLock, keep_staging: str) -> RepairRepo
     Raises ``RootError`` for what the file system refuses.
     """
     channel = lock.channel
-    lost = settle_earlier_writes(lock) if keep_staging else ""  # who publishes nothing leaves the news to who does
     adopted, discarded = _settle_orphans(channel)
     try:
         projected, broken = project(channel), ""
     except EfsprovError as error:  # a release that is gone: what is published next makes up for it
         projected, broken = False, f"current ({error.message})"
     with reported("Cleaning up", channel.path):
+        lost = settle_earlier_writes(lock) if keep_staging else ""  # who publishes nothing leaves the news to who does
         trusted = not lost or notes_last(channel.staging)
         staging, resumed = take_over(channel, keep_staging if trusted else "")
         removed, outcome = _remove_leftovers(channel, except_for=staging, discarded=discarded)
@@ -184,7 +184,9 @@ def _leftovers(channel: Channel) -> list[Path]:
     """What lies where writers build, clear away and rename: nothing, unless one is at work or was killed."""
     root = channel.root.path
     return [
-        *(channel.staging / name for name in sorted(os.listdir(channel.staging))),
+        *(
+            channel.staging / name for name in sorted(os.listdir(channel.staging), reverse=True)
+        ),  # notes before the files
         *(channel.trash / name for name in sorted(os.listdir(channel.trash))),
         *(channel.path / name for name in temporary_links(channel)),
         *(root / name for name in sorted(os.listdir(root)) if _FORMAT_TEMPORARY.fullmatch(name)),

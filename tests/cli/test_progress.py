@@ -1,14 +1,17 @@
 """What a running step says on a terminal's bar and in a log, of the events that it gets."""
 
 import contextlib
+import io
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from efsprov.cli import progress
 from efsprov.cli.progress import shown_progress
@@ -80,7 +83,7 @@ def on_a_terminal(efsprov, *arguments):
         os.close(theirs)
         shown = b""
         with contextlib.suppress(OSError):  # a terminal whose other end is closed
-            while part := os.read(ours, 65536):
+            while select.select([ours], [], [], 60)[0] and (part := os.read(ours, 65536)):
                 shown += part
     os.close(ours)
     return process.returncode, re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown.decode()).replace("\r", "\n")
@@ -91,3 +94,17 @@ def test_a_step_that_fails_has_a_cross_in_the_end_and_what_went_before_a_tick(ef
     assert code == 7
     last = {label: mark for mark, label in re.findall(r"^(\S) (Resolving|Installing|Smoke test)", shown, re.MULTILINE)}
     assert last == {"Resolving": "✓", "Installing": "✓", "Smoke test": "✗"}
+
+
+def test_a_step_that_fails_after_its_last_byte_or_is_begun_again_has_a_cross_too(monkeypatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(progress, "err", Console(file=screen, force_terminal=True, width=120, color_system=None))
+    with contextlib.suppress(ZeroDivisionError), shown_progress() as emit:
+        emit(Event(step="resolve", state="started"))
+        emit(Event(step="resolve", state="finished", seconds=1))
+        emit(Event(step="copy", state="progress", done=5, total=5))
+        emit(Event(step="fetch", state="finished", seconds=1))
+        emit(Event(step="fetch", state="started"))
+        raise ZeroDivisionError
+    last = dict(map(reversed, re.findall(r"(\S) (Resolving|Copying|Downloading)", screen.getvalue())))
+    assert last == {"Resolving": "✓", "Copying": "✗", "Downloading": "✗"}
