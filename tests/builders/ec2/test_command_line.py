@@ -4,8 +4,10 @@ import json
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from efsprov.builders.ec2.run_record import Process, RunRecord
 from tests.builders.commands import VERSION, efsprov, imported, start_efsprov
 
 CANARY = "canary-9d41c7"
@@ -168,6 +170,28 @@ def test_reap_leaves_what_is_not_efsprovs(cloud, wheels, tmp_path):
         groups,
         keys,
     )
+
+
+def test_reap_looks_where_runs_were_when_no_region_is_set(cloud, wheels, tmp_path):
+    environment = {name: text for name, text in cloud.aws.environment.items() if "REGION" not in name}
+    environment["AWS_CONFIG_FILE"] = "/nonexistent"
+    done = efsprov(tmp_path, wheels, "reap", "--json", **environment)
+    assert done.returncode == 2
+    assert "No AWS region is set" in json.loads(done.stdout)["error"]["message"]
+    now = datetime.now(UTC)
+    record = RunRecord(
+        run="run-before",
+        region=cloud.aws.environment["AWS_REGION"],
+        account="123456789012",
+        process=Process.own().model_copy(update={"pid": 1}),
+        created=now - timedelta(days=1),
+        expires=now,
+    )
+    folder = tmp_path / "own-state" / "efsprov" / "ec2"
+    folder.mkdir(parents=True)
+    (folder / "run-before.json").write_text(record.model_dump_json())
+    done = efsprov(tmp_path, wheels, "reap", "--json", **environment)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_reap_asks_and_without_a_terminal_does_nothing(cloud, wheels, tmp_path):
