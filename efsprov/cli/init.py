@@ -1,6 +1,7 @@
 """`efsprov init`: write a commented settings file."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Final
 
 import typer
@@ -86,9 +87,9 @@ def init(folder: _Folder = Path(), *, force: _Force = False, as_json: Json = Fal
     if as_json:
         print_json({"written": str(file)})
     else:
-        where = "" if folder.resolve() == Path.cwd() else f" --config {file}"
+        where = "" if folder.resolve() == Path.cwd() else f" --config {quote(str(file))}"
         out.print(f"[green]✓[/] wrote {file}. Look through it, then: efsprov{where} plan --channel tensorflow")
 
 
 def _at(folder: Path) -> str:
-    return "" if folder == Path() else f" {folder}"
+    return "" if folder == Path() else f" {quote(str(folder))}"
