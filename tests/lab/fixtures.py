@@ -53,7 +53,11 @@ def nfs_guest(shared_guest: SharedGuest) -> Iterator[Guest]:
     guest = shared_guest.get()
     yield guest
     if guest.alive:
-        guest.reset()
+        try:
+            guest.reset()
+        except LabError:  # one test's trouble is not the next one's
+            shared_guest.close()
+            raise
 
 
 @pytest.hookimpl(wrapper=True)
