@@ -10,7 +10,6 @@ from botocore.exceptions import (
     ConnectionError,  # noqa: A004 (botocore's own, not the built-in)
     HTTPClientError,
     NoCredentialsError,
-    NoRegionError,
     PartialCredentialsError,
     ProfileNotFound,
     SSOError,
@@ -179,8 +178,6 @@ def _explain_local(error: BotoCoreError, region: str) -> AwsError:
             _sentence(str(error)),
             hint="AWS_PROFILE names a profile of ~/.aws/config; `aws configure list-profiles` lists them.",
         )
-    if isinstance(error, NoRegionError):
-        return AwsError("No AWS region is set.", hint="Name one: --region eu-central-1, or AWS_REGION.")
     if isinstance(error, ConnectionError | HTTPClientError):
         return AwsError(
             f"AWS in {region} cannot be reached: {_sentence(str(error))}",

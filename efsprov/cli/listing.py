@@ -70,6 +70,13 @@ def describe_release(channel: Channel, state: State, release: Release) -> dict[s
     }
 
 
+def of_journal(release: dict[str, Any]) -> dict[str, Any]:
+    """Return of what ``describe_release`` described the part that ``show --json`` prints beside the manifest."""
+    return {
+        key: release[key] for key in ("current", "previous", "pinned", "bad", "bad_note", "activated", "deactivated")
+    }
+
+
 def _print_releases(channel: Channel) -> None:
     shown = table("", "release", "holds", "packages", "size", "published", "remarks", numbers=("packages", "size"))
     for release in describe_channel(channel)["releases"]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from efsprov.cli.console import out, print_json, print_table, size, table
-from efsprov.cli.listing import describe_release, remarks_of
+from efsprov.cli.listing import describe_release, of_journal, remarks_of
 from efsprov.cli.model_options import ModelName, ModelRoot, chosen_model, in_words_of_models
 from efsprov.cli.model_report import report_lines
 from efsprov.cli.options import Json, OptionalReleaseId
@@ -52,11 +52,8 @@ def show(root: ModelRoot, name: ModelName, release: OptionalReleaseId = None, *,
         manifest = read_model_manifest(channel, named)
     told = describe_release(channel, state, state.releases[named])
     if as_json:
-        journal = {
-            key: told[key] for key in ("current", "previous", "pinned", "bad", "bad_note", "activated", "deactivated")
-        }
         path = channel.release_path(named) / channel.payload
-        print_json({"path": str(path), **journal, "manifest": manifest.model_dump(mode="json")})
+        print_json({"path": str(path), **of_journal(told), "manifest": manifest.model_dump(mode="json")})
         return
     words = remarks_of(told)
     out.print(f"[bold]{named}[/]  {channel.label}" + (f"  ({', '.join(words)})" if words else ""))

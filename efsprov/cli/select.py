@@ -1,5 +1,6 @@
 """From what people type to the channel and the release that they mean."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from efsprov.core.errors import NotFoundError, UsageError
@@ -24,14 +25,12 @@ def select_channel(
     found = [c for c in channels if name in {None, c.name} and _fits(c.target, runtime, arch)]
     if len(found) == 1:
         return found[0]
-    there = ", ".join(c.label for c in channels)
     if not channels:
         raise NotFoundError(
             f"There is no channel in {opened.path}.", hint="`efsprov sync --root DIR --framework tensorflow` makes one."
         )
     if not found:
-        wanted = " ".join(word for word in (name, runtime, arch) if word)
-        raise NotFoundError(f"There is no channel {wanted} in {opened.path}.", hint=f"There is: {there}.")
+        raise _no_channel(opened, " ".join(word for word in (name, runtime, arch) if word), channels)
     raise UsageError(
         f"{opened.path} holds several channels that fit: {', '.join(c.label for c in found)}.",
         hint="Say which one is meant with --channel NAME, and --runtime or --arch where it has several targets.",
@@ -44,11 +43,7 @@ def named_channels(opened: Root, name: str) -> list[Channel]:
     channels = opened.channels()
     found = [c for c in channels if c.name == name]
     if not found:
-        there = ", ".join(c.label for c in channels)
-        raise NotFoundError(
-            f"There is no channel {name} in {opened.path}.",
-            hint=f"There is: {there}." if there else "`efsprov sync --framework tensorflow` makes one.",
-        )
+        raise _no_channel(opened, name, channels)
     return found
 
 
@@ -79,6 +74,14 @@ def select_release(channel: Channel, state: State, text: str) -> str:
 def command(channel: Channel, verb: str) -> str:
     """Return how a verb is called for this channel or model: `efsprov verify`, `efsprov model verify NAME`."""
     return f"efsprov {verb}" if channel.kind == "deps" else f"efsprov model {verb} {channel.name}"
+
+
+def _no_channel(opened: Root, wanted: str, channels: Sequence[Channel]) -> NotFoundError:
+    there = ", ".join(c.label for c in channels)
+    return NotFoundError(
+        f"There is no channel {wanted} in {opened.path}.",
+        hint=f"There is: {there}." if there else "`efsprov sync --framework tensorflow` makes one.",
+    )
 
 
 def _fits(target: str, runtime: str | None, arch: str | None) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import typer
 
 from efsprov.cli.console import duration, out, print_json, print_table, size, table
-from efsprov.cli.listing import describe_release
+from efsprov.cli.listing import describe_release, of_journal
 from efsprov.cli.options import Arch, ChannelName, Json, OptionalReleaseId, RootDirectory, Runtime
 from efsprov.cli.select import select_channel, select_release
 from efsprov.core.manifest import Manifest
@@ -38,13 +38,9 @@ def show(
     remarks = describe_release(chosen, state, state.releases[named])
     figures = read_figures(chosen.release_path(named))
     if as_json:
-        journal = {
-            key: remarks[key]
-            for key in ("current", "previous", "pinned", "bad", "bad_note", "activated", "deactivated")
-        }
         cost = {**asdict(figures), "touched_bytes": figures.touched_bytes} if figures else None
         path = str(chosen.release_path(named))
-        print_json({"path": path, **journal, "import": cost, "manifest": manifest.model_dump(mode="json")})
+        print_json({"path": path, **of_journal(remarks), "import": cost, "manifest": manifest.model_dump(mode="json")})
         return
     words = [word for word in ("current", "previous", "pinned") if remarks[word]]
     words += [f"[red]bad[/] {remarks['bad_note']}".strip()] if remarks["bad"] else []

@@ -183,10 +183,9 @@ def _remove_leftovers(
 def _leftovers(channel: Channel) -> list[Path]:
     """What lies where writers build, clear away and rename: nothing, unless one is at work or was killed."""
     root = channel.root.path
+    staged = sorted(os.listdir(channel.staging), reverse=True)  # the notes about files before the files
     return [
-        *(
-            channel.staging / name for name in sorted(os.listdir(channel.staging), reverse=True)
-        ),  # notes before the files
+        *(channel.staging / name for name in staged),
         *(channel.trash / name for name in sorted(os.listdir(channel.trash))),
         *(channel.path / name for name in temporary_links(channel)),
         *(root / name for name in sorted(os.listdir(root)) if _FORMAT_TEMPORARY.fullmatch(name)),

@@ -4,7 +4,6 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.lab.inside import links, syscalls
@@ -44,8 +43,7 @@ def mount(client: str, server: str, options: str) -> None:
     # What a killed program asked of a server that died can keep an unmounted file system alive in the kernel for good, with
     # its caches and with write errors that nobody was told of (measured). By default the next mount is that one again.
     text += ["nosharecache", f"addr={server}", f"clientaddr={links.client_address(client)}", "sec=sys"]
-    source, target = f"{server}:/", mount_point(client)
-    _in_namespace(client, lambda: syscalls.mount(source, target, "nfs4", flags, ",".join(text)))
+    _in_thread(client, f"{server}:/", mount_point(client), flags, ",".join(text))
 
 
 def remount(client: str, server: str, options: str) -> None:
@@ -84,18 +82,18 @@ def _unmount(client: str) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _in_namespace(client: str, action: Callable[[], None]) -> None:
-    """Do it in the client's network namespace: a mount's connection belongs to that of the thread that mounts."""
+def _in_thread(client: str, source: str, target: str, flags: int, options: str) -> None:
+    """A mount's connection belongs to the network namespace of the thread that mounts, so lend it one."""
     errors: list[OSError] = []
 
-    def act() -> None:
+    def mount_in_namespace() -> None:
         try:
             links.enter(client)
-            action()
+            syscalls.mount(source, target, "nfs4", flags, options)
         except OSError as error:
             errors.append(error)
 
-    thread = threading.Thread(target=act)
+    thread = threading.Thread(target=mount_in_namespace)
     thread.start()
     thread.join()
     if errors:
