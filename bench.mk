@@ -6,10 +6,19 @@
 BENCH_PYTHON ?= $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
 FRAMEWORK ?= tensorflow==2.15
 
-.PHONY: bench-sync bench-import
+#   make bench-install [FRAMEWORK=...]    efsprov sync beside uv and pip, on a local disk
+#   make soak [SOAK_OPTIONS='--syncs 50']    syncs in a row beside a busy installer
+
+.PHONY: bench-sync bench-import bench-install soak
 
 bench-sync: lab-packages
 	PYTHONPATH=. $(BENCH_PYTHON) benchmarks/bench_sync.py '$(FRAMEWORK)' $(SYNC_OPTIONS)
 
 bench-import: lab-packages
 	PYTHONPATH=. $(BENCH_PYTHON) benchmarks/bench_import.py $(IMPORT_OPTIONS)
+
+bench-install: install
+	$(BIN)/python benchmarks/bench_install.py '$(FRAMEWORK)'
+
+soak: install
+	$(BIN)/python benchmarks/soak_sync.py '$(FRAMEWORK)' $(SOAK_OPTIONS)

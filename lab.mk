@@ -9,11 +9,11 @@ DELAY ?= 0
 .PHONY: lab lab-packages
 
 lab-packages:
-	@tests/lab/install-packages.sh $(LAB_PACKAGES)
+	@devtools/nfs_lab/install-packages.sh $(LAB_PACKAGES)
 
 lab: export LAB_RUN := $(value RUN)
 lab: export LAB_THEN_B := $(value THEN_B)
 lab: lab-packages
 	@[ -n "$$LAB_RUN" ] || { echo "make lab RUN='command for client a' [SEED=DIR] [DELAY=MS] [THEN_B='command for b']" >&2; exit 2; }
-	@$(LAB_PYTHON) -m tests.lab --delay $(DELAY) $(if $(SEED),--seed '$(SEED)') $(LAB_OPTIONS) \
+	@$(LAB_PYTHON) -m devtools.nfs_lab --delay $(DELAY) $(if $(SEED),--seed '$(SEED)') $(LAB_OPTIONS) \
 		$${LAB_THEN_B:+--then-b "$$LAB_THEN_B"} -- "$$LAB_RUN"

@@ -21,21 +21,22 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from efsprov.pipeline.import_bench import (
+from devtools.nfs_lab import MOUNTS, Guest, best_place_for_server
+from devtools.nfs_lab.guest import EXPORT
+from efsprov.pipeline.imports.bench import (
+    SCRIPT,
     ImportCost,
     Subject,
-    command,
     compare_imports,
     environment,
     median,
     read_cost,
     shim_folder,
 )
-from efsprov.pipeline.index import read_figures
-from efsprov.pipeline.interpreter import find_interpreter
-from efsprov.pipeline.nfs_counters import NfsCounters
-from tests.lab import MOUNTS, Guest, best_place_for_server
-from tests.lab.guest import EXPORT
+from efsprov.pipeline.imports.import_index import read_figures
+from efsprov.pipeline.imports.nfs_counters import NfsCounters
+from efsprov.pipeline.tools.interpreter import find_interpreter
+from efsprov.pipeline.tools.run_script import script_command
 
 FRAMEWORKS = {"tensorflow": ("tensorflow==2.15", "python3.11"), "torch": ("torch==2.13.0", "host")}
 # Each has a bar to hold and an aim beyond it.
@@ -86,11 +87,11 @@ def once(guest: Guest, subject: Subject, imports: tuple[str, ...], *, where: str
     if where != "disk":
         guest.remount("a")
     before = guest.rpcs("a")
-    variables = environment(there, "/mnt/scratch/tmp")
+    home = {"HOME": "/mnt/scratch/tmp", "TMPDIR": "/mnt/scratch/tmp", "LANG": "C.UTF-8"}
+    variables = home | environment(there)
     del variables["EFSPROV_RELEASE"]  # the shim reads what is current, as in a function
-    done = guest.run(
-        "server" if where == "disk" else "a", command(there, imports, shim), env=variables, timeout=1800, check=True
-    )
+    command = script_command(there.python, SCRIPT, (there.site, shim or "", *imports))
+    done = guest.run("server" if where == "disk" else "a", command, env=variables, timeout=1800, check=True)
     used = guest.rpcs("a") - before
     cost = read_cost(json.loads(done.stdout), done.stderr, NfsCounters(used.ops, used.read_bytes))
     if imports and shim and not cost.indexed:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 RUNTIME = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-BARS = {"uv": 2.0, "pip": 1 / 3}
+BARS = {"uv": 1.3, "pip": 1 / 3}
 
 
 def run(*command: str | Path) -> None:

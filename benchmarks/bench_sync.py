@@ -25,16 +25,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devtools.nfs_lab import MOUNTS, Guest, best_place_for_server
+from devtools.nfs_lab.mountstats import Rpcs
 from efsprov.core import filelist
 from efsprov.core.build import BuildRequest
 from efsprov.core.events import SILENT
 from efsprov.core.target import Target
 from efsprov.pipeline.compose import compose
-from efsprov.pipeline.planning import Wish, make_plan
-from efsprov.pipeline.scratch import scratch_folder
-from efsprov.pipeline.steps import Steps
-from tests.lab import MOUNTS, Guest, best_place_for_server
-from tests.lab.mountstats import Rpcs
+from efsprov.pipeline.resolve.plan import SyncOptions, make_plan, read_inputs
+from efsprov.pipeline.tools.progress import ProgressReporter
+from efsprov.pipeline.tools.scratch import scratch_folder
 
 TOOLS = Path(sys.executable).parent
 RUNTIME = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -67,7 +67,7 @@ class Run:
     copy_rpcs: Rpcs
     lines: list[dict[str, Any]]
 
-    def told(self, name: str) -> Any:
+    def value(self, name: str) -> Any:
         """The last value that was reported under a name."""
         return next((line[name] for line in reversed(self.lines) if name in line), 0)
 
@@ -82,13 +82,13 @@ def requirements(requirement: str, changing: str) -> tuple[tuple[str, ...], tupl
 def composed(wanted: tuple[str, ...]) -> Iterator[Composed]:
     """Compose a release in a scratch folder and list its files."""
     with tempfile.TemporaryDirectory(prefix="bench-root-") as root, scratch_folder() as scratch:
-        wish = Wish(root=Path(root), channel=CHANNEL, requirements=wanted, runtime=RUNTIME)
-        _, request = make_plan(wish, emit=SILENT)
+        sync_options = SyncOptions(root=Path(root), channel=CHANNEL, requirements=wanted, runtime=RUNTIME)
+        _, request = make_plan(sync_options, read_inputs(sync_options), emit=SILENT)
         yield _compose(request, scratch)
 
 
 def _compose(request: BuildRequest, scratch: Path) -> Composed:
-    made = compose(request, Target.parse(request.target), scratch, Steps(SILENT))
+    made = compose(request, Target.parse(request.target), scratch, ProgressReporter(SILENT))
     listed = scratch / "files"
     listed.write_text(filelist.dump(made.files), "utf-8", "surrogateescape")
     size = sum(entry.size for entry in made.files)
@@ -226,9 +226,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             "rpcs": run.rpcs.as_json(),
             "copy_wall": run.copy_wall,
             "copy_rpcs": run.copy_rpcs.as_json(),
-            "linked_bytes": run.told("linked_bytes"),
-            "memory_mb": run.told("peak") / 1024,
-            "copy_memory_mb": (run.told("peak") - run.told("before")) / 1024,
+            "linked_bytes": run.value("linked_bytes"),
+            "memory_mb": run.value("peak") / 1024,
+            "copy_memory_mb": (run.value("peak") - run.value("before")) / 1024,
         }
     return found
 
@@ -257,14 +257,14 @@ class Row:
 
     def cells(self) -> tuple[str, ...]:
         """What is printed of it: the row's name, as measured, bar, aim, and whether it holds."""
-        told = ["" if number is None else self.form.format(number) for number in (self.bar, self.aim)]
+        value = ["" if number is None else self.form.format(number) for number in (self.bar, self.aim)]
         if self.bar is None:
             holds = ""
         elif self.aim is not None and self.value <= self.aim:
             holds = "yes, and the aim"
         else:
             holds = "yes" if self.value <= self.bar else "NO"
-        return self.what, self.form.format(self.value) + (f" ({self.remark})" if self.remark else ""), *told, holds
+        return self.what, self.form.format(self.value) + (f" ({self.remark})" if self.remark else ""), *value, holds
 
 
 def table(found: dict[str, Any]) -> list[Row]:

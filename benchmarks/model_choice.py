@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from devtools.nfs_lab import Guest, best_place_for_server
 from tests.framework_root import FrameworkRoot, FrameworkRoots, plain_target
-from tests.lab import Guest, best_place_for_server
 
 ROUNDS = 5
 TRAIN = Path(__file__).parents[1] / "tests" / "models" / "train_cnn.py"
@@ -110,8 +110,8 @@ def main() -> None:
         models = make_models(Path(folder, "export", "models"), sites)
         rows = {way: measure_here(way, sites[way], models[way]) for way in PROGRAMS}
         if chosen.lab:
-            for way, told in measure_lab(Path(folder, "export"), sites, models, chosen.delay).items():
-                rows[way] |= told
+            for way, result in measure_lab(Path(folder, "export"), sites, models, chosen.delay).items():
+                rows[way] |= result
     report(rows)
 
 
@@ -142,9 +142,9 @@ def measure_here(way: str, root: FrameworkRoot, model: Path) -> dict[str, Any]:
     starts, laters = [], []
     for _ in range(ROUNDS + 1):
         began = time.perf_counter()
-        told = run(["-c", program(way), root.site, model])
+        result = run(["-c", program(way), root.site, model])
         starts.append(time.perf_counter() - began)
-        laters.append(float(told[2]))
+        laters.append(float(result[2]))
     return {
         "packages": size_of(root.site),
         "files": sum(1 for each in root.site.rglob("*") if each.is_file()),
@@ -158,7 +158,7 @@ def measure_lab(
     export: Path, sites: dict[str, FrameworkRoot], models: dict[str, Path], delay: float
 ) -> dict[str, dict[str, Any]]:
     """Start it once each on a cold mount of the NFS lab."""
-    told = {}
+    result = {}
     with Guest(seed=export, delay_ms=delay, server_on=best_place_for_server()) as guest:
         for way in PROGRAMS:
             guest.remount("a")
@@ -167,8 +167,8 @@ def measure_lab(
             before, began = guest.rpcs("a"), time.monotonic()
             guest.run("a", [sys.executable, *FLAGS, "-c", program(way), *places], timeout=900, check=True)
             spent = guest.rpcs("a") - before
-            told[way] = {"rpcs": spent.total, "read": spent.read_bytes, "lab": time.monotonic() - began}
-    return told
+            result[way] = {"rpcs": spent.total, "read": spent.read_bytes, "lab": time.monotonic() - began}
+    return result
 
 
 FLAGS = ("-I", "-S", "-B")

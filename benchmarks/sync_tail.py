@@ -14,16 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from devtools.nfs_lab.mountstats import parse
 from efsprov.core import filelist
 from efsprov.core.events import Event
 from efsprov.core.manifest import Builder, Manifest
-from efsprov.pipeline.place import place
-from efsprov.pipeline.steps import Steps
+from efsprov.pipeline.publish.place import place
+from efsprov.pipeline.tools.progress import ProgressReporter
 from efsprov.store.layout import Root
 from efsprov.store.publish import activate_published, publish
 from efsprov.store.publisher_lock import publisher_lock
 from efsprov.store.repair import prepare_for_publishing
-from tests.lab.mountstats import parse
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     say(step="sync", state="started")
     channel = Root.open(Path(root), writing=True).channel(name, target)
-    steps = Steps(emit)
+    steps = ProgressReporter(emit)
     with publisher_lock(channel, wait=False) as lock:
         prepared = prepare_for_publishing(lock, keep_staging=lock_digest[:16])
         figures = place(lock, Path(tree), files, prepared.staging, prepared.state, steps)

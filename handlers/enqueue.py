@@ -2,7 +2,7 @@
 
 Handler: ``enqueue.handler``, behind API Gateway or a function URL (POST). Needs no file system. Variables: QUEUE_URL (an SQS
 queue with a dead-letter queue), TABLE (a DynamoDB table whose key is the text ``id``), BUCKET (for requests that are larger
-than a message may be), and as an option SQS_LIMIT, the queue's MaximumMessageSize (262144), and KEEP_SECONDS, after which
+than a message may be), and as an option SQS_LIMIT, the queue's MaximumMessageSize (1048576), and KEEP_SECONDS, after which
 DynamoDB may forget a request (its TTL attribute is ``expires``; 86400).
 
 Body: what the model's handler takes, such as ``{"inputs": [[1.0, 2.0]]}``. Answer: 202 ``{"id": "...", "status": "queued"}``.
@@ -23,7 +23,7 @@ from typing import Any
 import boto3
 
 MAX_BODY = 6_291_456  # bytes; what Lambda takes at most in a request
-LIMIT = int(os.environ.get("SQS_LIMIT", "262144"))
+LIMIT = int(os.environ.get("SQS_LIMIT", "1048576"))
 KEEP = int(os.environ.get("KEEP_SECONDS", "86400"))
 KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
 SQS, DYNAMODB, S3 = (boto3.client(name) for name in ("sqs", "dynamodb", "s3"))
@@ -108,14 +108,14 @@ def read_body(event: Any) -> dict[str, Any]:
     if len(body) > MAX_BODY:
         raise BadInputError(413, "too-large", f"The body is larger than {MAX_BODY} bytes.")
     try:
-        told = json.loads(base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body)
+        result = json.loads(base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body)
     except binascii.Error:
         raise BadInputError(400, "not-base64", "The body is not base64, although the event says so.") from None
     except (ValueError, RecursionError):
         raise BadInputError(400, "not-json", "The body is not JSON.") from None
-    if not isinstance(told, dict):
+    if not isinstance(result, dict):
         raise BadInputError(400, "not-json", "The body must be a JSON object.")
-    return told
+    return result
 
 
 def respond(status: int, answer: dict[str, Any]) -> dict[str, Any]:

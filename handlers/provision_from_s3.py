@@ -24,7 +24,7 @@ from efsprov.core.events import Event
 from efsprov.models.policy import read_trust
 from efsprov.models.provision import Provision, provision
 from efsprov.models.uploads import COMPLETE, SEQUENCER, Upload, name_of, read_uploads, superseded_by
-from efsprov.pipeline.steps import Steps
+from efsprov.pipeline.tools.progress import ProgressReporter
 from efsprov.store.current import project
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Root
@@ -51,14 +51,14 @@ def publish(upload: Upload) -> dict[str, Any]:
         return {"model": name, "outcome": "superseded", "release": found}
     version = None if upload.is_folder else upload.version
     source = S3Source(AWS, upload.bucket, upload.source_key, version, left_out=frozenset({COMPLETE}))
-    wish = Provision(
+    options = Provision(
         made_for=os.environ.get("MADE_FOR", ""),
         origin={SEQUENCER: upload.sequencer},
         superseded_by=later,
         trusted=read_trust(os.environ.get("TRUST", "").split(",")),
         activate=os.environ.get("ACTIVATE", "yes") != "no",
     )
-    done = provision(channel, source, wish, Steps(tell))
+    done = provision(channel, source, options, ProgressReporter(tell))
     return {"model": name, "outcome": done.outcome, "release": done.release}
 
 

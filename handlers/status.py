@@ -4,13 +4,15 @@ Handler: ``status.handler``, behind API Gateway (GET, with the path parameter ``
 and BUCKET as for ``enqueue``.
 
 Answer: 200 ``{"id": "...", "status": "queued"}``, or ``"done"`` with ``"answer"``, or ``"failed"`` with ``"error"``. An answer
-that is too large for the table is in S3: ``"answer_url"`` can be fetched for 15 minutes. 404 for an id that is not known.
+that is too large for the table is in S3: ``"answer_url"`` can be fetched for 15 minutes. 404 for an id that is not known. A
+request whose last attempt noted until when it would take, and wrote nothing by then, has failed: that worker was killed.
 """
 
 import json
 import logging
 import os
 import re
+import time
 from typing import Any
 
 import boto3
@@ -18,8 +20,14 @@ from botocore.config import Config
 
 KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
 URL_SECONDS = 900
+KILLED = {
+    "code": "gave-up",
+    "message": "The last attempt at the request was ended from outside: no time or no memory left.",
+}
 DYNAMODB = boto3.client("dynamodb")
-S3 = boto3.client("s3", config=Config(signature_version="s3v4"))  # an older one is refused for keys of KMS
+# An older signature is refused for keys of KMS. Without "virtual", URLs of signature 4 name the global endpoint, which sends
+# callers on to the bucket's region, where the signature does not hold (boto/boto3#2989).
+S3 = boto3.client("s3", config=Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:
@@ -33,6 +41,8 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
         )
         if found is None:
             return problem(404, "not-found", f"There is no request {key}, or it is too long ago.")
+        if found["status"]["S"] == "queued" and "last_until" in found and int(found["last_until"]["N"]) < time.time():
+            return respond(200, {"id": key, "status": "failed", "error": KILLED})
         return respond(200, {"id": key, "status": found["status"]["S"]} | outcome(found))
     except Exception:
         logging.getLogger().exception("the status could not be read")
@@ -47,8 +57,8 @@ def outcome(found: Any) -> dict[str, Any]:
         return {"answer_url": S3.generate_presigned_url("get_object", Params=place, ExpiresIn=URL_SECONDS)}
     if "answer" not in found:
         return {}
-    told = json.loads(found["answer"]["S"])
-    return told if found["status"]["S"] == "failed" else {"answer": told}
+    result = json.loads(found["answer"]["S"])
+    return result if found["status"]["S"] == "failed" else {"answer": result}
 
 
 def problem(status: int, code: str, message: str) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def pixels(raw: bytes) -> Any:
                 raise BadInputError(413, "too-many-pixels", f"The image has more than {MAX_PIXELS} pixels.")
             upright = ImageOps.exif_transpose(image).convert("L" if CHANNELS == 1 else "RGB")
     except UnidentifiedImageError:
-        raise BadInputError(415, "not-an-image", f"The body is no image ({', '.join(FORMATS)}).") from None
+        raise BadInputError(415, "not-an-image", f"The body is not an image ({', '.join(FORMATS)}).") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, BadInputError):
             raise
@@ -143,14 +143,14 @@ def read_image(event: Any) -> bytes:
     if not raw.lstrip().startswith(b"{"):
         if event.get("isBase64Encoded"):
             return raw
-        raise BadInputError(400, "not-json", "The body is no JSON object and no base64-encoded image.")
+        raise BadInputError(400, "not-json", "The body is not a JSON object and no base64-encoded image.")
     try:
-        told = json.loads(raw)
+        result = json.loads(raw)
     except (ValueError, RecursionError):
         raise BadInputError(400, "not-json", "The body is not JSON.") from None
-    if not isinstance(told.get("image"), str):
+    if not isinstance(result.get("image"), str):
         raise BadInputError(400, "no-image", 'The body must be an image, or a JSON object with a base64 "image".')
-    return decode(told["image"])
+    return decode(result["image"])
 
 
 def decode(text: str) -> bytes:

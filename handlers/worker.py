@@ -7,13 +7,15 @@ maxReceiveCount of the queue's redrive policy (3). The queue's visibility timeou
 
 What becomes of a message: an answer, or what is wrong with the request, is written to the table once, however often the
 message comes. A message that fails in another way comes again, alone and not its whole batch, until the redrive policy moves
-it to the dead-letter queue; its request is then marked as failed.
+it to the dead-letter queue; its request is then marked as failed. The last attempt notes how long it may take before it begins, so that
+``status`` tells of one that was killed.
 """
 
 import importlib
 import json
 import logging
 import os
+import time
 from typing import Any
 
 import boto3
@@ -22,6 +24,7 @@ PREDICTOR = importlib.import_module(os.environ["PREDICTOR"])  # loads the model,
 TABLE = os.environ["TABLE"]
 MAX_RECEIVES = int(os.environ.get("MAX_RECEIVES", "3"))
 LARGEST_ITEM = 300_000  # bytes of an answer in the table, whose items may have 400 KB
+GRACE_SECONDS = 30  # for clocks that differ
 LEAST_TIME_MS = 5_000  # what has to be left to begin with another message
 DYNAMODB, S3 = boto3.client("dynamodb"), boto3.client("s3")
 LOG = logging.getLogger()
@@ -35,12 +38,35 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
             failed.append(record["messageId"])  # not begun: better than to be killed in the middle of it
             continue
         try:
+            if is_last(record):
+                note_last_attempt(record, context)
             work(record)
         except Exception:
             LOG.exception("message %s could not be answered", record["messageId"])
             failed.append(record["messageId"])
             give_up(record)
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+
+
+def is_last(record: Any) -> bool:
+    """Whether the redrive policy takes the message away when this attempt fails."""
+    return int(record["attributes"]["ApproximateReceiveCount"]) >= MAX_RECEIVES
+
+
+def note_last_attempt(record: Any, context: Any) -> None:
+    """Note until when the last attempt takes at most: one that is killed (out of memory or time) can write nothing itself."""
+    until = int(time.time() + context.get_remaining_time_in_millis() / 1000) + GRACE_SECONDS
+    try:
+        DYNAMODB.update_item(
+            TableName=TABLE,
+            Key={"id": {"S": json.loads(record["body"])["id"]}},
+            UpdateExpression="SET last_until = :until",
+            ConditionExpression="#status = :queued",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={":until": {"N": str(until)}, ":queued": {"S": "queued"}},
+        )
+    except DYNAMODB.exceptions.ConditionalCheckFailedException:
+        LOG.info("message %s was answered before", record["messageId"])
 
 
 def work(record: Any) -> None:
@@ -89,7 +115,7 @@ def keep(key: str, status: str, answer: dict[str, Any]) -> None:
 
 def give_up(record: Any) -> None:
     """Tell who waits for the answer that none will come, when the message goes to the dead-letter queue next."""
-    if int(record["attributes"]["ApproximateReceiveCount"]) < MAX_RECEIVES:
+    if not is_last(record):
         return
     try:
         error = {"code": "gave-up", "message": f"The request could not be answered in {MAX_RECEIVES} attempts."}

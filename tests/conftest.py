@@ -1,6 +1,6 @@
 import signal
 
-pytest_plugins = ["tests.lab.fixtures"]
+pytest_plugins = ["devtools.nfs_lab.fixtures"]
 
 
 def pytest_configure():

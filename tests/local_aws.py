@@ -1,14 +1,23 @@
 """efsprov's AWS session, with services of its own on loopback."""
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
+import botocore.session
+from botocore.loaders import Loader
 
 from efsprov.aws.session import Aws
-from efsprov.core.retry import Policy
+from efsprov.net.retry import Policy
 
 REGION = "us-east-1"
+
+
+@functools.cache
+def _models() -> Loader:
+    """Reads each service's model once for the process: every session of its own would read EC2's 5 MB again."""
+    return Loader()
 
 
 @dataclass(frozen=True)
@@ -16,9 +25,18 @@ class LocalSession:
     """Makes boto3's clients for the services whose addresses are known; any other is a KeyError."""
 
     endpoints: dict[str, str] = field(default_factory=dict)
+    key: str = "testing"
+    secret: str = "testing"
 
     def client(self, service: str, **options: Any) -> Any:
-        session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
+        plain = botocore.session.Session()
+        plain.register_component("data_loader", _models())
+        session = boto3.Session(
+            botocore_session=plain,
+            aws_access_key_id=self.key,
+            aws_secret_access_key=self.secret,
+            region_name=options.pop("region_name", REGION),
+        )
         return session.client(service, endpoint_url=self.endpoints[service], **options)
 
 

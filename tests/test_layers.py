@@ -11,27 +11,28 @@ ROOT = Path(__file__).parent.parent / "efsprov"
 BELOW = {
     "core": set(),
     "bootstrap": set(),
+    "net": {"core"},
     "store": {"core"},
-    "aws": {"core"},
-    "pipeline": {"core", "store"},
+    "aws": {"core", "net"},
+    "pipeline": {"core", "net", "store"},
     "models": {"core", "store", "pipeline"},
     "emit": {"core"},
     "functions": {"core", "store", "aws", "emit"},
-    "builders": {"core", "store", "aws", "pipeline", "emit", "functions"},
+    "builders": {"core", "net", "store", "aws", "pipeline", "emit", "functions"},
     "cli": {"core", "store", "aws", "pipeline", "models", "emit", "builders", "functions"},
 }
 # Outside packages and the one place in efsprov that may import each.
 IMPORTERS = {
     "boto3": "aws/",
     "botocore": "aws/",
-    "fabric": "builders/ssh.py",
-    "invoke": "builders/ssh.py",
-    "paramiko": "builders/ssh.py",
-    "tenacity": "core/retry.py",
+    "fabric": "builders/ssh/connection.py",
+    "invoke": "builders/ssh/connection.py",
+    "paramiko": "builders/ssh/connection.py",
+    "tenacity": "net/retry.py",
     "typer": "cli/",
     "rich": "cli/",
     "elftools": "pipeline/",
-    "urllib3": "pipeline/http.py",
+    "urllib3": "pipeline/tools/http.py",
     "uv": "pipeline/",
 }
 MODULES = sorted(ROOT.rglob("*.py"))
@@ -63,6 +64,20 @@ def test_an_outside_package_has_one_importer(path):
         assert allowed is None or relative.startswith(allowed), f"{relative} imports {name}"
 
 
+def test_the_builders_half_of_the_pipeline_knows_nothing_of_resolving():
+    """What runs on a builder gets one request; `resolve/` stays at the orchestrator (efsprov/pipeline/__init__.py)."""
+    for path in MODULES:
+        folder = path.relative_to(ROOT).parts[:2]
+        if folder[0] == "pipeline" and folder[1] != "resolve":
+            used = {name for name in imports_of(path) if name.startswith("efsprov.pipeline.resolve")}
+            assert not used, f"{path.relative_to(ROOT)} imports {used}"
+
+
+def test_each_folder_says_what_it_is_for():
+    for folder in {path.parent for path in MODULES} - {ROOT / "pipeline/imports/in_target"}:
+        assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8"))), folder
+
+
 def test_the_shim_needs_only_the_standard_library():
     for path in (ROOT / "bootstrap").rglob("*.py"):
         for name in imports_of(path):
@@ -76,5 +91,5 @@ def test_the_rule_knows_every_layer():
 
 
 def test_modules_hold_one_idea():
-    long = {str(p.relative_to(ROOT)): n for p in MODULES if (n := len(p.read_text().splitlines())) > 350}
+    long = {str(p.relative_to(ROOT)): n for p in MODULES if (n := len(p.read_text().splitlines())) > 300}
     assert long == {}

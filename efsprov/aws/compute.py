@@ -8,8 +8,8 @@ from efsprov.aws.errors import code_of
 from efsprov.aws.session import Aws
 from efsprov.aws.tagging import read_tags, tag_specification
 from efsprov.core.errors import AwsError
-from efsprov.core.retry import EVENTUALLY_CONSISTENT, call
 from efsprov.core.tags import RUN
+from efsprov.net.retry import EVENTUALLY_CONSISTENT, call
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.literals import ResourceTypeType
@@ -72,13 +72,13 @@ def launch(aws: Aws, spec: LaunchSpec, *, token: str) -> str:
     sent, from this process or another. Raises ``AwsError``; ``errors.CAPACITY`` tells when another zone or type may do.
     """
     request = launch_request(spec, token=token)
-    told = call(
+    response = call(
         EVENTUALLY_CONSISTENT,
         lambda: aws.call(lambda: aws.ec2.run_instances(**request)),
         # the key pair and the group are seconds old
         when=lambda error: code_of(error) in {"InvalidKeyPair.NotFound", "InvalidGroup.NotFound"},
     )
-    return told["Instances"][0]["InstanceId"]
+    return response["Instances"][0]["InstanceId"]
 
 
 def check_launch(aws: Aws, spec: LaunchSpec) -> None:
@@ -149,12 +149,12 @@ def launch_request(spec: LaunchSpec, *, token: str) -> "RunInstancesRequestTypeD
 
 def describe_instance(aws: Aws, instance: str) -> Instance:
     """Return an instance; one that was just launched may be unseen for seconds, and is waited for."""
-    told = call(
+    response = call(
         EVENTUALLY_CONSISTENT,
         lambda: aws.call(lambda: aws.ec2.describe_instances(InstanceIds=[instance])),
         when=lambda error: code_of(error) == _UNSEEN,
     )
-    return _instance(told["Reservations"][0]["Instances"][0])
+    return _instance(response["Reservations"][0]["Instances"][0])
 
 
 def list_instances(aws: Aws, *, run: str | None = None) -> Iterator[Instance]:
@@ -163,8 +163,8 @@ def list_instances(aws: Aws, *, run: str | None = None) -> Iterator[Instance]:
     pages = aws.ec2.get_paginator("describe_instances").paginate(Filters=[chosen])  # type: ignore[list-item]
     for page in aws.call(lambda: list(pages)):
         for reservation in page["Reservations"]:
-            for told in reservation["Instances"]:
-                found = _instance(told)
+            for response in reservation["Instances"]:
+                found = _instance(response)
                 if found.state not in GONE:
                     yield found
 
@@ -185,18 +185,18 @@ def terminate(aws: Aws, instance: str) -> None:
 def console_tail(aws: Aws, instance: str, *, lines: int = 25) -> str:
     """Return the last lines of an instance's serial console; "" when there are none yet."""
     try:
-        told = aws.call(lambda: aws.ec2.get_console_output(InstanceId=instance, Latest=True))
+        response = aws.call(lambda: aws.ec2.get_console_output(InstanceId=instance, Latest=True))
     except AwsError as error:
         if code_of(error) != "UnsupportedOperation":  # only Nitro instances give the latest output
             raise
-        told = aws.call(lambda: aws.ec2.get_console_output(InstanceId=instance))
-    return "\n".join(told.get("Output", "").replace("\r", "").splitlines()[-lines:])
+        response = aws.call(lambda: aws.ec2.get_console_output(InstanceId=instance))
+    return "\n".join(response.get("Output", "").replace("\r", "").splitlines()[-lines:])
 
 
 def describe_types(aws: Aws, names: tuple[str, ...]) -> dict[str, TypeFacts]:
     """Return what the region knows of instance types, by name; those that it does not have are left out."""
     by_name: list[FilterTypeDef] = [{"Name": "instance-type", "Values": sorted(set(names))}]
-    told = aws.call(lambda: aws.ec2.describe_instance_types(Filters=by_name))["InstanceTypes"]
+    response = aws.call(lambda: aws.ec2.describe_instance_types(Filters=by_name))["InstanceTypes"]
     offers = aws.call(
         lambda: aws.ec2.describe_instance_type_offerings(LocationType="availability-zone", Filters=by_name)
     )["InstanceTypeOfferings"]
@@ -206,19 +206,19 @@ def describe_types(aws: Aws, names: tuple[str, ...]) -> dict[str, TypeFacts]:
             tuple(t["ProcessorInfo"]["SupportedArchitectures"]),
             tuple(sorted(o["Location"] for o in offers if o["InstanceType"] == t["InstanceType"])),
         )
-        for t in told
+        for t in response
     }
 
 
-def _instance(told: "InstanceTypeDef") -> Instance:
-    reason = told.get("StateReason", {}).get("Message") or told.get("StateTransitionReason", "")
+def _instance(response: "InstanceTypeDef") -> Instance:
+    reason = response.get("StateReason", {}).get("Message") or response.get("StateTransitionReason", "")
     return Instance(
-        told["InstanceId"],
-        told["State"]["Name"],
+        response["InstanceId"],
+        response["State"]["Name"],
         reason,
-        told.get("InstanceType", ""),
-        told.get("Placement", {}).get("AvailabilityZone", ""),
-        told.get("PublicIpAddress", ""),
-        told.get("PrivateIpAddress", ""),
-        read_tags(told.get("Tags", [])),
+        response.get("InstanceType", ""),
+        response.get("Placement", {}).get("AvailabilityZone", ""),
+        response.get("PublicIpAddress", ""),
+        response.get("PrivateIpAddress", ""),
+        read_tags(response.get("Tags", [])),
     )

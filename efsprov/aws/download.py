@@ -3,7 +3,7 @@
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import IncompleteReadError, ResponseStreamingError
 
 from efsprov.aws.errors import code_of
+from efsprov.aws.object_refusals import REQUESTER, explain_refusal
 from efsprov.aws.session import Aws
 from efsprov.core.errors import AwsError, FetchError
 
@@ -43,11 +44,17 @@ class PinnedObject:
 
 @dataclass(frozen=True)
 class Bucket:
-    """Where objects lie, and how it is asked."""
+    """Where objects lie, and how it is asked; ``pays`` where whoever asks pays for it."""
 
     aws: Aws
     client: "S3Client"
     name: str
+    pays: bool = False
+
+    @property
+    def payer(self) -> Mapping[str, Any]:
+        """What each request says where its sender pays."""
+        return REQUESTER if self.pays else {}
 
     def changed(self, each: PinnedObject) -> FetchError:
         """Say that an object is not what it was when it was pinned."""
@@ -70,7 +77,7 @@ class Download:
 
     What arrived is noted in ``notes``, part by part, together with what the objects are: a second try takes the rest
     when they are still the same and this machine has not booted since (files that the kernel had not written by then
-    would be holes), and starts anew otherwise.
+    would be holes), and starts again otherwise.
     """
 
     def __init__(
@@ -116,7 +123,7 @@ class Download:
                 raise
 
     def forget(self) -> None:
-        """Let the next try start anew."""
+        """Let the next try start again."""
         (self._notes / _PIN).unlink(missing_ok=True)
 
     def _recall(self) -> set[int]:
@@ -169,6 +176,8 @@ class Download:
         except AwsError as error:
             if code_of(error) in CHANGED:
                 raise self._bucket.changed(part.of) from error
+            if refusal := explain_refusal(error, self._bucket.name, part.of.key, pays=self._bucket.pays):
+                raise refusal from error
             raise
         if not self._stop.is_set():
             with self._lock:
@@ -179,7 +188,7 @@ class Download:
         each = part.of
         last = part.start + part.length - 1
         answer = self._bucket.client.get_object(
-            Bucket=self._bucket.name, Key=each.key, Range=f"bytes={part.start}-{last}", **each.pin
+            Bucket=self._bucket.name, Key=each.key, Range=f"bytes={part.start}-{last}", **each.pin, **self._bucket.payer
         )
         body, at = answer["Body"], part.start
         with body, (self._into / each.path).open("r+b", buffering=0) as file:

@@ -15,7 +15,9 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
+from botocore.parsers import ResponseParserError
 
+from efsprov.aws.foreign import ForeignAnswerError
 from efsprov.core.errors import AwsError
 
 DENIED: Final = frozenset(
@@ -88,6 +90,8 @@ _HINTS: Final = {
 _SIGN_IN: Final = (
     "`aws sts get-caller-identity` shows whether credentials work; `aws sso login` or AWS_PROFILE renew them."
 )
+_MARKUP: Final = re.compile(r"<[^>]*>|\\[nrt]")
+_QUOTED: Final = 120
 _ENCODED: Final = re.compile(r"Encoded authorization failure message: (\S+)")
 
 
@@ -96,6 +100,31 @@ def code_of(error: BaseException | None) -> str:
     if isinstance(error, AwsError):
         error = error.__cause__
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+def status_of(error: AwsError) -> int:
+    """Return the HTTP status of the answer that an ``AwsError`` was made from; 0 where there was none."""
+    cause = error.__cause__
+    if isinstance(cause, ForeignAnswerError):
+        return cause.status
+    return (
+        int(cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if isinstance(cause, ClientError)
+        else 0
+    )
+
+
+def is_young_role(error: BaseException) -> bool:
+    """Tell whether Lambda refuses a role for what may have been granted seconds ago: its trust, or a policy.
+
+    IAM's changes take effect after some seconds
+    (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html, "Changes that I make are not always immediately visible").
+    """
+    return (
+        isinstance(error, AwsError)
+        and code_of(error) == "InvalidParameterValueException"
+        and any(words in error.message for words in ("cannot be assumed", "does not have permissions to call"))
+    )
 
 
 def refusal_of(error: AwsError) -> str:
@@ -114,7 +143,21 @@ def is_transient(error: BaseException) -> bool:
             return False
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return code_of(error) in _THROTTLED or status >= 500
+    if isinstance(error, ForeignAnswerError):
+        return error.status >= 500
     return isinstance(error, ConnectionError | HTTPClientError)
+
+
+def explain_foreign(error: ResponseParserError | ForeignAnswerError, *, region: str) -> AwsError:
+    """Say that whoever answered is not AWS: botocore could not parse it, and quotes all of it in its message."""
+    page = error.text if isinstance(error, ForeignAnswerError) else str(error).partition("invalid XML received")[2]
+    text = " ".join(_MARKUP.sub(" ", page or str(error)).split())
+    status = f"HTTP status {error.status}, " if isinstance(error, ForeignAnswerError) else ""
+    said = f"{text[:_QUOTED]}..." if len(text) > _QUOTED else text
+    return AwsError(
+        f"What answered for AWS in {region} is not AWS: its answer cannot be read ({status}{said}).",
+        hint="A proxy or a login page may stand in between: check HTTPS_PROXY, NO_PROXY and AWS_ENDPOINT_URL.",
+    )
 
 
 def encoded_denial(error: BaseException) -> str | None:
@@ -155,15 +198,15 @@ def explain(error: ClientError | BotoCoreError, *, region: str, denial: str = ""
 def describe_denial(decoded: str) -> str:
     """Say who may not do what to what, from the JSON that STS's DecodeAuthorizationMessage returns."""
     try:
-        told: dict[str, Any] = json.loads(decoded)
-        context = told.get("context", {})
+        reply: dict[str, Any] = json.loads(decoded)
+        context = reply.get("context", {})
         who = context.get("principal", {}).get("arn", "This identity")
         what, to = context.get("action", "this action"), context.get("resource", "the resource")
     except (ValueError, AttributeError):
         return decoded
-    statements = (told.get("matchedStatements") or {}).get("items") or []
+    statements = (reply.get("matchedStatements") or {}).get("items") or []
     names = ", ".join(str(s.get("statementId")) for s in statements if s.get("statementId"))
-    if told.get("explicitDeny"):
+    if reply.get("explicitDeny"):
         why = f"a statement denies it explicitly{f' ({names})' if names else ''}"
     else:
         why = "no statement allows it"
@@ -178,6 +221,8 @@ def _explain_local(error: BotoCoreError, region: str) -> AwsError:
             _sentence(str(error)),
             hint="AWS_PROFILE names a profile of ~/.aws/config; `aws configure list-profiles` lists them.",
         )
+    if isinstance(error, ForeignAnswerError):
+        return explain_foreign(error, region=region)
     if isinstance(error, ConnectionError | HTTPClientError):
         return AwsError(
             f"AWS in {region} cannot be reached: {_sentence(str(error))}",

@@ -47,26 +47,26 @@ class AccessPointDetails:
 
 def file_system_details(aws: Aws, file_system: str) -> FileSystemDetails:
     """Return a file system's details; raises ``AwsError`` when there is none of that id in the region."""
-    told = aws.call(lambda: aws.efs.describe_file_systems(FileSystemId=file_system))["FileSystems"][0]
+    response = aws.call(lambda: aws.efs.describe_file_systems(FileSystemId=file_system))["FileSystems"][0]
     return FileSystemDetails(
-        told["FileSystemId"],
-        told.get("FileSystemArn", ""),
-        told["LifeCycleState"],
-        told.get("ThroughputMode", "bursting"),
-        told.get("SizeInBytes", {}).get("Value", 0),
+        response["FileSystemId"],
+        response.get("FileSystemArn", ""),
+        response["LifeCycleState"],
+        response.get("ThroughputMode", "bursting"),
+        response.get("SizeInBytes", {}).get("Value", 0),
     )
 
 
 def access_point_details(aws: Aws, access_point: str) -> AccessPointDetails:
     """Return an access point's details; raises ``AwsError`` when there is none of that id in the region."""
-    told = aws.call(lambda: aws.efs.describe_access_points(AccessPointId=access_point))["AccessPoints"][0]
-    user, folder = told.get("PosixUser"), told.get("RootDirectory", {})
+    response = aws.call(lambda: aws.efs.describe_access_points(AccessPointId=access_point))["AccessPoints"][0]
+    user, folder = response.get("PosixUser"), response.get("RootDirectory", {})
     made = folder.get("CreationInfo")
     return AccessPointDetails(
-        id=told["AccessPointId"],
-        arn=told.get("AccessPointArn", ""),
-        file_system=told["FileSystemId"],
-        state=told["LifeCycleState"],
+        id=response["AccessPointId"],
+        arn=response.get("AccessPointArn", ""),
+        file_system=response["FileSystemId"],
+        state=response["LifeCycleState"],
         path=folder.get("Path", "/"),
         uid=user["Uid"] if user else None,
         gid=user["Gid"] if user else None,
@@ -77,9 +77,9 @@ def access_point_details(aws: Aws, access_point: str) -> AccessPointDetails:
 
 def read_lifecycle(aws: Aws, file_system: str) -> Lifecycle:
     """Return a file system's lifecycle policy."""
-    told = aws.call(lambda: aws.efs.describe_lifecycle_configuration(FileSystemId=file_system))
+    response = aws.call(lambda: aws.efs.describe_lifecycle_configuration(FileSystemId=file_system))
     policies: dict[str, str] = {}
-    for policy in told.get("LifecyclePolicies", []):
+    for policy in response.get("LifecyclePolicies", []):
         policies.update({str(key): str(value) for key, value in policy.items()})
     return Lifecycle(
         policies.get("TransitionToIA", ""),
@@ -91,10 +91,10 @@ def read_lifecycle(aws: Aws, file_system: str) -> Lifecycle:
 def read_file_system_policy(aws: Aws, file_system: str) -> Mapping[str, Any] | None:
     """Return a file system's own policy; None where it has none, and whoever reaches it may do everything."""
     try:
-        told = aws.call(lambda: aws.efs.describe_file_system_policy(FileSystemId=file_system))
+        response = aws.call(lambda: aws.efs.describe_file_system_policy(FileSystemId=file_system))
     except AwsError as error:
         if code_of(error) == "PolicyNotFound":
             return None
         raise
-    policy: Mapping[str, Any] = json.loads(told["Policy"])
+    policy: Mapping[str, Any] = json.loads(response["Policy"])
     return policy

@@ -54,7 +54,7 @@ def describe_access_point(aws: Aws, access_point: str) -> AccessPoint:
 
 def list_mount_targets(aws: Aws, file_system: str) -> tuple[MountTarget, ...]:
     """Return the mount targets of a file system, by zone; at most one a zone, so one page holds them."""
-    told = aws.call(lambda: aws.efs.describe_mount_targets(FileSystemId=file_system))["MountTargets"]
+    response = aws.call(lambda: aws.efs.describe_mount_targets(FileSystemId=file_system))["MountTargets"]
     return tuple(
         sorted(
             (
@@ -66,7 +66,7 @@ def list_mount_targets(aws: Aws, file_system: str) -> tuple[MountTarget, ...]:
                     t["LifeCycleState"],
                     _groups(aws, t["MountTargetId"]),
                 )
-                for t in told
+                for t in response
             ),
             key=lambda target: target.zone,
         )

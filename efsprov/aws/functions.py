@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from efsprov.aws.errors import code_of
+from efsprov.aws.errors import code_of, is_young_role
 from efsprov.aws.session import Aws
 from efsprov.core.errors import AwsError, ConflictError
-from efsprov.core.retry import wait_for
+from efsprov.net.retry import EVENTUALLY_CONSISTENT, call, wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -27,6 +27,14 @@ class Mounted:
     path: str
 
     @property
+    def is_efs(self) -> bool:
+        """Whether it is EFS: a function may have an access point of S3 Files instead, whose ARN is another service's.
+
+        https://docs.aws.amazon.com/lambda/latest/api/API_FileSystemConfig.html (2026-11-26)
+        """
+        return self.access_point.split(":")[2:3] == ["elasticfilesystem"]
+
+    @property
     def access_point_id(self) -> str:
         """The access point's id: the end of its ARN."""
         return self.access_point.rpartition("/")[2]
@@ -36,7 +44,8 @@ class Mounted:
 class FunctionConfig:
     """A function as it is configured. ``memory`` and ``tmp`` are MB, ``timeout`` seconds, ``layers`` version ARNs.
 
-    ``runtime`` is "" for a container image. ``revision`` is what a change has to be based on.
+    ``unreadable`` says why Lambda would not tell the environment variables (a KMS key that may not be used): ``variables`` is
+    empty then, and writing it back would lose them. ``runtime`` is "" for a container image. ``revision`` is what a change has to be based on.
     """
 
     name: str
@@ -62,6 +71,7 @@ class FunctionConfig:
     state: str
     update: str
     reason: str
+    unreadable: str = ""
 
     @property
     def settled(self) -> bool:
@@ -97,21 +107,29 @@ def create_function(aws: Aws, name: str, settings: Mapping[str, Any]) -> None:
     CreateFunction has no client token: the caller looks first, and a name that is taken meanwhile is an ``AwsError``.
     """
     awslambda = client(aws)
-    aws.call(lambda: awslambda.create_function(FunctionName=name, **settings))
+    call(
+        EVENTUALLY_CONSISTENT,
+        lambda: aws.call(lambda: awslambda.create_function(FunctionName=name, **settings)),
+        when=is_young_role,
+    )
 
 
 def update_configuration(aws: Aws, before: FunctionConfig, changes: Mapping[str, Any]) -> FunctionConfig:
     """Change what ``changes`` names (UpdateFunctionConfiguration's parameters) and wait until that has taken effect.
 
     Raises ``ConflictError`` when the function is no longer what ``before`` says, ``AwsError`` when Lambda refuses the
-    change or it comes to nothing.
+    change or it fails.
     """
     awslambda = client(aws)
     try:
-        aws.call(
-            lambda: awslambda.update_function_configuration(
-                FunctionName=before.name, RevisionId=before.revision, **changes
-            )
+        call(
+            EVENTUALLY_CONSISTENT,
+            lambda: aws.call(
+                lambda: awslambda.update_function_configuration(
+                    FunctionName=before.name, RevisionId=before.revision, **changes
+                )
+            ),
+            when=is_young_role,
         )
     except AwsError as error:
         # After a lost reply the second request is refused, for what the first one has begun or the revision it made.
@@ -140,7 +158,7 @@ def update_code(aws: Aws, before: FunctionConfig, archive: bytes, arch: str) -> 
 
 
 def wait_until_settled(aws: Aws, name: str, *, seconds: float = _SETTLE_SECONDS) -> FunctionConfig:
-    """Wait until a function's creation or last change has taken effect; raises ``AwsError`` when it came to nothing."""
+    """Wait until a function's creation or last change has taken effect; raises ``AwsError`` when it failed."""
 
     def probe() -> FunctionConfig | None:
         found = get_function(aws, name)
@@ -154,8 +172,8 @@ def wait_until_settled(aws: Aws, name: str, *, seconds: float = _SETTLE_SECONDS)
         )
     if "Failed" in (found.state, found.update):
         raise AwsError(
-            f"The change of function {name} came to nothing: {found.reason or 'Lambda gives no reason'}.",
-            hint="The function goes on with what it was before. Mend the cause and run the command again.",
+            f"The change of function {name} failed: {found.reason or 'Lambda gives no reason'}.",
+            hint="The function goes on with what it was before. Remove the cause and run the command again.",
         )
     return found
 
@@ -172,10 +190,22 @@ def delete_function(aws: Aws, name: str) -> bool:
     return True
 
 
+def read_reserved_concurrency(aws: Aws, name: str) -> int | None:
+    """Return how many of a function's environments may work at once, as reserved for it; None where nothing is reserved."""
+    awslambda = client(aws)
+    return aws.call(lambda: awslambda.get_function_concurrency(FunctionName=name)).get("ReservedConcurrentExecutions")
+
+
 def read_function_tags(aws: Aws, arn: str) -> dict[str, str]:
     """Return a function's tags."""
     awslambda = client(aws)
     return dict(aws.call(lambda: awslambda.list_tags(Resource=arn)).get("Tags", {}))
+
+
+def tag_function(aws: Aws, arn: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a function; others stay."""
+    awslambda = client(aws)
+    aws.call(lambda: awslambda.tag_resource(Resource=arn, Tags=tags))
 
 
 def _conflict(error: AwsError, name: str) -> AwsError | ConflictError:
@@ -189,7 +219,7 @@ def _conflict(error: AwsError, name: str) -> AwsError | ConflictError:
 
 def _has(found: FunctionConfig, changes: Mapping[str, Any]) -> bool:
     """Whether a function is what ``changes`` asks for."""
-    told: dict[str, Any] = {
+    response: dict[str, Any] = {
         "Layers": list(found.layers),
         "Environment": {"Variables": dict(found.variables)},
         "FileSystemConfigs": [{"Arn": m.access_point, "LocalMountPath": m.path} for m in found.mounted],
@@ -198,34 +228,41 @@ def _has(found: FunctionConfig, changes: Mapping[str, Any]) -> bool:
         "Timeout": found.timeout,
         "EphemeralStorage": {"Size": found.tmp},
     }
-    return all(told.get(key) == value for key, value in changes.items())
+    return all(response.get(key) == value for key, value in changes.items())
 
 
-def _read(told: Mapping[str, Any]) -> FunctionConfig:
-    vpc = told.get("VpcConfig") or {}
-    layers = told.get("Layers", [])
+def _read(response: Mapping[str, Any]) -> FunctionConfig:
+    vpc = response.get("VpcConfig") or {}
+    layers = response.get("Layers", [])
     return FunctionConfig(
-        name=told["FunctionName"],
-        arn=told["FunctionArn"],
-        revision=told.get("RevisionId", ""),
-        package=told.get("PackageType", "Zip"),
-        runtime=told.get("Runtime", ""),
-        arch=(told.get("Architectures") or ["x86_64"])[0],
-        role=told.get("Role", ""),
-        memory=told.get("MemorySize", 128),
-        tmp=told.get("EphemeralStorage", {}).get("Size", 512),
-        timeout=told.get("Timeout", 3),
-        variables=told.get("Environment", {}).get("Variables", {}),
+        name=response["FunctionName"],
+        arn=response["FunctionArn"],
+        revision=response.get("RevisionId", ""),
+        package=response.get("PackageType", "Zip"),
+        runtime=response.get("Runtime", ""),
+        arch=(response.get("Architectures") or ["x86_64"])[0],
+        role=response.get("Role", ""),
+        memory=response.get("MemorySize", 128),
+        tmp=response.get("EphemeralStorage", {}).get("Size", 512),
+        timeout=response.get("Timeout", 3),
+        variables=response.get("Environment", {}).get("Variables", {}),
         layers=tuple(layer["Arn"] for layer in layers),
-        mounted=tuple(Mounted(m["Arn"], m["LocalMountPath"]) for m in told.get("FileSystemConfigs", [])),
+        mounted=tuple(Mounted(m["Arn"], m["LocalMountPath"]) for m in response.get("FileSystemConfigs", [])),
         subnets=tuple(vpc.get("SubnetIds", [])),
         groups=tuple(vpc.get("SecurityGroupIds", [])),
         vpc=vpc.get("VpcId", ""),
-        code_sha256=told.get("CodeSha256", ""),
-        code_size=told.get("CodeSize", 0),
+        code_sha256=response.get("CodeSha256", ""),
+        code_size=response.get("CodeSize", 0),
         layer_sizes=tuple(layer.get("CodeSize", 0) for layer in layers),
-        snap_start=told.get("SnapStart", {}).get("ApplyOn", "None") != "None",
-        state=told.get("State", "Active"),
-        update=told.get("LastUpdateStatus", "Successful"),
-        reason=told.get("LastUpdateStatusReason", "") or told.get("StateReason", ""),
+        snap_start=response.get("SnapStart", {}).get("ApplyOn", "None") != "None",
+        state=response.get("State", "Active"),
+        update=response.get("LastUpdateStatus", "Successful"),
+        unreadable=_unreadable(response.get("Environment", {})),
+        reason=response.get("LastUpdateStatusReason", "") or response.get("StateReason", ""),
     )
+
+
+def _unreadable(environment: Mapping[str, Any]) -> str:
+    """Return why the variables are not among the answer: EnvironmentError of Lambda's API reference."""
+    error = environment.get("Error") or {}
+    return f"{error.get('ErrorCode', '')}: {error.get('Message', '')}".strip(": ") if error else ""

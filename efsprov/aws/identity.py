@@ -15,5 +15,5 @@ class Identity:
 
 def who_am_i(aws: Aws) -> Identity:
     """Return the caller's identity; raises ``AwsError`` when there are no credentials or they do not work."""
-    told = aws.call(aws.sts.get_caller_identity)
-    return Identity(told["Account"], told["Arn"])
+    response = aws.call(aws.sts.get_caller_identity)
+    return Identity(response["Account"], response["Arn"])

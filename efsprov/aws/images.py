@@ -34,9 +34,11 @@ def describe_image(aws: Aws, image: str) -> Image:
             f"There is no image {image} in {aws.region}.",
             hint="AMI ids differ by region: leave [ec2] ami out for Amazon Linux.",
         )
-    told = found[0]
-    device = told.get("RootDeviceName", "")
-    volumes = [m["Ebs"] for m in told.get("BlockDeviceMappings", []) if m.get("DeviceName") == device and "Ebs" in m]
+    response = found[0]
+    device = response.get("RootDeviceName", "")
+    volumes = [
+        m["Ebs"] for m in response.get("BlockDeviceMappings", []) if m.get("DeviceName") == device and "Ebs" in m
+    ]
     if not volumes:
         raise AwsError(f"The image {image} has no EBS root volume.", hint="Leave [ec2] ami out for Amazon Linux 2023.")
-    return Image(image, told.get("Architecture", ""), device, volumes[0].get("VolumeSize", 8))
+    return Image(image, response.get("Architecture", ""), device, volumes[0].get("VolumeSize", 8))

@@ -25,7 +25,7 @@ def publish_layer(
     if newest is not None and newest[1] == base64.b64encode(hashlib.sha256(archive).digest()).decode():
         return LayerVersion(newest[0], made=False)
     awslambda = client(aws)
-    told = aws.call(
+    response = aws.call(
         lambda: awslambda.publish_layer_version(
             LayerName=name,
             Description=description,
@@ -34,7 +34,7 @@ def publish_layer(
             CompatibleArchitectures=list(arches),  # type: ignore[arg-type]
         )
     )
-    return LayerVersion(told["LayerVersionArn"], made=True)
+    return LayerVersion(response["LayerVersionArn"], made=True)
 
 
 def newest_layer(aws: Aws, name: str) -> tuple[str, str] | None:
@@ -44,5 +44,5 @@ def newest_layer(aws: Aws, name: str) -> tuple[str, str] | None:
     if not versions:
         return None
     arn = versions[0]["LayerVersionArn"]
-    told = aws.call(lambda: awslambda.get_layer_version_by_arn(Arn=arn))
-    return arn, told.get("Content", {}).get("CodeSha256", "")
+    response = aws.call(lambda: awslambda.get_layer_version_by_arn(Arn=arn))
+    return arn, response.get("Content", {}).get("CodeSha256", "")

@@ -8,8 +8,8 @@ from efsprov.aws.errors import code_of
 from efsprov.aws.session import Aws
 from efsprov.aws.tagging import read_tags, tag_specification
 from efsprov.core.errors import AwsError
-from efsprov.core.retry import EVENTUALLY_CONSISTENT, IN_USE, call
 from efsprov.core.tags import RUN
+from efsprov.net.retry import EVENTUALLY_CONSISTENT, IN_USE, call
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import FilterTypeDef, IpPermissionUnionTypeDef
@@ -27,19 +27,51 @@ class Subnet:
 
 @dataclass(frozen=True)
 class PortRule:
-    """What one rule of a security group lets through: TCP ports from ``first`` to ``last``, from or to blocks and groups."""
+    """What one rule of a security group lets through: TCP ports from ``first`` to ``last``, from or to blocks and groups.
+
+    ``unread`` are sources or destinations that efsprov does not resolve to addresses: prefix lists and blocks of IPv6.
+    """
 
     group: str
     first: int
     last: int
     blocks: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ConnectEndpoint:
+    """An EC2 Instance Connect Endpoint: its security groups, and whether an instance sees the caller's own address.
+
+    With PreserveClientIp the packets come from that address, and a rule for the endpoint's group lets none of them in
+    (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/eice-security-groups.html, 2026-11-26).
+    """
+
+    groups: tuple[str, ...]
+    keeps_address: bool
 
 
 def describe_subnets(aws: Aws, subnets: Iterable[str]) -> dict[str, Subnet]:
     """Return subnets by id; raises ``AwsError`` when one does not exist."""
-    told = aws.call(lambda: aws.ec2.describe_subnets(SubnetIds=sorted(set(subnets))))["Subnets"]
-    return {s["SubnetId"]: Subnet(s["SubnetId"], s["VpcId"], s["AvailabilityZone"], s["CidrBlock"]) for s in told}
+    response = aws.call(lambda: aws.ec2.describe_subnets(SubnetIds=sorted(set(subnets))))["Subnets"]
+    return {s["SubnetId"]: Subnet(s["SubnetId"], s["VpcId"], s["AvailabilityZone"], s["CidrBlock"]) for s in response}
+
+
+@dataclass(frozen=True)
+class VpcDns:
+    """Whether a VPC answers DNS itself (``support``), and gives names to what has addresses in it (``hostnames``)."""
+
+    vpc: str
+    support: bool
+    hostnames: bool
+
+
+def describe_dns(aws: Aws, vpc: str) -> VpcDns:
+    """Return a VPC's settings of DNS."""
+    support = aws.call(lambda: aws.ec2.describe_vpc_attribute(VpcId=vpc, Attribute="enableDnsSupport"))
+    hostnames = aws.call(lambda: aws.ec2.describe_vpc_attribute(VpcId=vpc, Attribute="enableDnsHostnames"))
+    return VpcDns(vpc, support["EnableDnsSupport"]["Value"], hostnames["EnableDnsHostnames"]["Value"])
 
 
 def has_internet_route(aws: Aws, subnet: Subnet) -> bool:
@@ -63,7 +95,7 @@ def list_egress(aws: Aws, groups: Iterable[str]) -> tuple[PortRule, ...]:
 def _port_rules(
     aws: Aws, groups: Iterable[str], way: Literal["IpPermissions", "IpPermissionsEgress"]
 ) -> tuple[PortRule, ...]:
-    told = aws.call(lambda: aws.ec2.describe_security_groups(GroupIds=sorted(set(groups))))["SecurityGroups"]
+    response = aws.call(lambda: aws.ec2.describe_security_groups(GroupIds=sorted(set(groups))))["SecurityGroups"]
     return tuple(
         PortRule(
             group["GroupId"],
@@ -71,21 +103,27 @@ def _port_rules(
             rule.get("ToPort", 65535) if rule["IpProtocol"] != "-1" else 65535,
             tuple(block["CidrIp"] for block in rule.get("IpRanges", [])),
             tuple(pair["GroupId"] for pair in rule.get("UserIdGroupPairs", []) if "GroupId" in pair),
+            (
+                *(entry["PrefixListId"] for entry in rule.get("PrefixListIds", [])),
+                *(block["CidrIpv6"] for block in rule.get("Ipv6Ranges", [])),
+            ),
         )
-        for group in told
+        for group in response
         for rule in group.get(way, [])
         if rule["IpProtocol"] in {"tcp", "6", "-1"}
     )
 
 
-def connect_endpoint_groups(aws: Aws, vpc: str) -> tuple[str, ...]:
-    """Return the security groups of the VPC's EC2 Instance Connect Endpoint; none where it has no such endpoint."""
+def find_connect_endpoint(aws: Aws, vpc: str) -> ConnectEndpoint | None:
+    """Return the VPC's EC2 Instance Connect Endpoint; None where it has none that is ready."""
     filters: list[FilterTypeDef] = [
         {"Name": "vpc-id", "Values": [vpc]},
         {"Name": "state", "Values": ["create-complete"]},
     ]
-    told = aws.call(lambda: aws.ec2.describe_instance_connect_endpoints(Filters=filters))["InstanceConnectEndpoints"]
-    return tuple(told[0].get("SecurityGroupIds", [])) if told else ()
+    found = aws.call(lambda: aws.ec2.describe_instance_connect_endpoints(Filters=filters))["InstanceConnectEndpoints"]
+    if not found:
+        return None
+    return ConnectEndpoint(tuple(found[0].get("SecurityGroupIds", [])), found[0].get("PreserveClientIp", False))
 
 
 def create_group(aws: Aws, name: str, *, vpc: str, description: str, tags: Mapping[str, str]) -> str:
@@ -120,9 +158,9 @@ def allow_ingress(
     """Let TCP to ``port`` in from a block of addresses or from the members of the group ``source``; twice is once."""
     permission: IpPermissionUnionTypeDef = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port}
     if block:
-        permission["IpRanges"] = [{"CidrIp": block, "Description": "efsprov's orchestrator"}]
+        permission["IpRanges"] = [{"CidrIp": block, "Description": "efsprov: from its orchestrator"}]
     else:
-        permission["UserIdGroupPairs"] = [{"GroupId": source, "Description": "efsprov's way in"}]
+        permission["UserIdGroupPairs"] = [{"GroupId": source, "Description": "efsprov: from its way in"}]
     try:
         call(
             EVENTUALLY_CONSISTENT,
@@ -167,11 +205,11 @@ def _route_tables(aws: Aws, name: str, value: str, *, main: bool = False) -> lis
     filters: list[FilterTypeDef] = [{"Name": name, "Values": [value]}]
     if main:
         filters.append({"Name": "association.main", "Values": ["true"]})
-    told = aws.call(lambda: aws.ec2.describe_route_tables(Filters=filters))["RouteTables"]
-    return [[route.get("GatewayId", "") for route in table.get("Routes", [])] for table in told]
+    response = aws.call(lambda: aws.ec2.describe_route_tables(Filters=filters))["RouteTables"]
+    return [[route.get("GatewayId", "") for route in table.get("Routes", [])] for table in response]
 
 
 def _groups_named(aws: Aws, name: str, vpc: str) -> list[tuple[str, dict[str, str]]]:
     filters: list[FilterTypeDef] = [{"Name": "group-name", "Values": [name]}, {"Name": "vpc-id", "Values": [vpc]}]
-    told = aws.call(lambda: aws.ec2.describe_security_groups(Filters=filters))["SecurityGroups"]
-    return [(group["GroupId"], read_tags(group.get("Tags", []))) for group in told]
+    response = aws.call(lambda: aws.ec2.describe_security_groups(Filters=filters))["SecurityGroups"]
+    return [(group["GroupId"], read_tags(group.get("Tags", []))) for group in response]

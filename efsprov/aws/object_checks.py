@@ -50,14 +50,14 @@ def check_object(bucket: Bucket, pinned: PinnedObject, path: Path) -> str:
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html), or only `size` where S3 tells nothing else that
     can be computed here. Objects in parts have the hash of their parts' hashes.
     """
-    told = _head(bucket, pinned, ChecksumMode="ENABLED", **pinned.pin)
+    response = _head(bucket, pinned, ChecksumMode="ENABLED", **pinned.pin)
     for name, algorithm in _ALGORITHMS.items():
-        if told.get(name):
-            expected, _, parts = told[name].partition("-")
+        if response.get(name):
+            expected, _, parts = response[name].partition("-")
             found = _hash(path, pinned.size, _sizes(bucket, pinned, parts), algorithm)
             _require_same(bucket, pinned, name.removeprefix("Checksum"), base64.b64decode(expected), found)
             return name.removeprefix("Checksum")
-    encrypted = told.get("ServerSideEncryption") not in {None, "AES256"} or told.get("SSECustomerAlgorithm")
+    encrypted = response.get("ServerSideEncryption") not in {None, "AES256"} or response.get("SSECustomerAlgorithm")
     expected, _, parts = pinned.etag.partition("-")
     if encrypted or len(expected) != 32 or set(expected) - set("0123456789abcdef"):
         return "size"
@@ -66,11 +66,13 @@ def check_object(bucket: Bucket, pinned: PinnedObject, path: Path) -> str:
     return "MD5"
 
 
-def _head(bucket: Bucket, pinned: PinnedObject, **asked: Any) -> Any:
+def _head(bucket: Bucket, pinned: PinnedObject, **request: Any) -> Any:
     if pinned.version:
-        asked["VersionId"] = pinned.version
+        request["VersionId"] = pinned.version
     try:
-        return bucket.aws.call(lambda: bucket.client.head_object(Bucket=bucket.name, Key=pinned.key, **asked))
+        return bucket.aws.call(
+            lambda: bucket.client.head_object(Bucket=bucket.name, Key=pinned.key, **request, **bucket.payer)
+        )
     except AwsError as error:
         if code_of(error) in CHANGED:
             raise bucket.changed(pinned) from error
@@ -115,5 +117,5 @@ def _require_same(bucket: Bucket, pinned: PinnedObject, name: str, expected: byt
         _head(bucket, pinned, **pinned.pin)  # the sizes of the parts may be those of another object by now
         raise FetchError(
             f"{pinned.key} arrived damaged: its {name} is not what S3 says.",
-            hint="Nothing was published. Push again: it is copied anew.",
+            hint="Nothing was published. Push again: it is copied again.",
         )

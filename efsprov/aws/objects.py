@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from efsprov.aws.download import PART, Bucket, Download, PinnedObject
-from efsprov.aws.errors import DENIED, code_of
+from efsprov.aws.errors import code_of
 from efsprov.aws.object_checks import check_object
+from efsprov.aws.object_refusals import archived, explain_refusal, is_archived
 from efsprov.aws.session import Aws
 from efsprov.core.errors import AwsError, FetchError, NotFoundError, UsageError
 from efsprov.core.filelist import is_inside
+from efsprov.core.urls import split_url
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -35,10 +37,10 @@ class Brought:
 
 @dataclass(frozen=True)
 class S3Source:
-    """One object, or all below a prefix; ``left_out`` are names directly below it that are no part of the model.
+    """One object, or all below a prefix; ``left_out`` are names directly below it that are not part of the model.
 
-    ``version`` is that of one object (None: what it is now). ``part`` bytes come in one request, ``threads`` requests
-    side by side.
+    ``version`` is that of one object (None: what it is now). ``pays`` is for buckets whose requesters pay. ``part``
+    bytes come in one request, ``threads`` requests side by side.
     """
 
     aws: Aws = field(repr=False)
@@ -48,20 +50,23 @@ class S3Source:
     left_out: frozenset[str] = frozenset()
     part: int = PART
     threads: int = THREADS
+    pays: bool = False
 
     resumable = True
 
     @classmethod
-    def parse(cls, uri: str, aws: Aws) -> "S3Source":
+    def parse(cls, uri: str, aws: Aws, *, pays: bool = False) -> "S3Source":
         """Read `s3://BUCKET/KEY`, with `?versionId=ID` where one version is meant; raises ``UsageError``."""
-        parts = urlsplit(uri)
+        parts = split_url(uri)
         key, query = unquote(uri.partition("://")[2].partition("/")[2]), {}
         if parts.query.startswith("versionId=") and "&" not in parts.query:
             key, _, _ = key.rpartition("?")
             query = parse_qs(parts.query)
         if parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc):
-            raise UsageError(f"{uri!r} is no object of S3.", hint="It reads s3://BUCKET/KEY or s3://BUCKET/PREFIX/.")
-        return cls(aws, parts.netloc, key, query.get("versionId", [None])[0])
+            raise UsageError(
+                f"{uri!r} is not an object of S3.", hint="It reads s3://BUCKET/KEY or s3://BUCKET/PREFIX/."
+            )
+        return cls(aws, parts.netloc, key, query.get("versionId", [None])[0], pays=pays)
 
     @property
     def uri(self) -> str:
@@ -75,7 +80,7 @@ class S3Source:
         """
         del share  # what arrives is ours alone
         pinned = self._pin()
-        bucket = Bucket(self.aws, self._client, self.bucket)
+        bucket = self._asked
         download = Download(bucket, pinned, into=into, notes=notes, part=self.part, threads=self.threads)
         download.run(progress)
         checks = set()
@@ -99,6 +104,10 @@ class S3Source:
         return Brought(origin, self._is_one(pinned))
 
     @cached_property
+    def _asked(self) -> Bucket:
+        return Bucket(self.aws, self._client, self.bucket, self.pays)
+
+    @cached_property
     def _client(self) -> "S3Client":
         client: S3Client = self.aws.client("s3", max_pool_connections=self.threads + 2)
         return client
@@ -120,11 +129,11 @@ class S3Source:
         return found
 
     def _head(self) -> PinnedObject | None:
-        asked: dict[str, Any] = {"Bucket": self.bucket, "Key": self.key}
+        request: dict[str, Any] = {"Bucket": self.bucket, "Key": self.key, **self._asked.payer}
         if self.version:
-            asked["VersionId"] = self.version
+            request["VersionId"] = self.version
         try:
-            found = self.aws.call(lambda: self._client.head_object(**asked))
+            found = self.aws.call(lambda: self._client.head_object(**request))
         except AwsError as error:
             # Without s3:ListBucket a missing key is 403, and so may be a prefix (HeadObject, "Permissions").
             if code_of(error) in _MISSING and not self.version:
@@ -134,12 +143,11 @@ class S3Source:
                     f"There is no version {self.version} of s3://{self.bucket}/{self.key}.",
                     hint=f"`aws s3api list-object-versions --bucket {self.bucket} --prefix {self.key}` lists what there is.",
                 ) from error
-            if code_of(error) in {"403", *DENIED}:
-                raise AwsError(
-                    f"Access to {self.uri} is denied, or it does not exist.",
-                    hint="It takes s3:GetObject on the object and s3:ListBucket on the bucket (a KMS key: kms:Decrypt).",
-                ) from error
+            if refusal := explain_refusal(error, self.bucket, self.key, pays=self.pays):
+                raise refusal from error
             raise
+        if is_archived(found):
+            raise archived(self.bucket, self.key)
         version = found.get("VersionId")
         return PinnedObject(
             key=self.key,
@@ -164,14 +172,21 @@ class S3Source:
                         f"s3://{self.bucket}/{each['Key']} has a name that no file can have below a folder.",
                         hint="Nothing was copied. Rename the object, or name a prefix that leaves it out.",
                     )
+                if is_archived(each) and is_archived(self._details(each["Key"])):
+                    raise archived(self.bucket, each["Key"])
                 found.append(PinnedObject(each["Key"], path, each["Size"], each["ETag"].strip('"')))
             if not page.get("IsTruncated"):
                 return tuple(found)
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
+    def _details(self, key: str) -> Any:
+        return self.aws.call(lambda: self._client.head_object(Bucket=self.bucket, Key=key, **self._asked.payer))
+
     def _page(self, prefix: str, token: Mapping[str, Any]) -> Any:
         try:
-            return self.aws.call(lambda: self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, **token))
+            return self.aws.call(
+                lambda: self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, **token, **self._asked.payer)
+            )
         except AwsError as error:
             if code_of(error) == "NoSuchBucket":
                 raise NotFoundError(f"There is no bucket {self.bucket}.", hint="`aws s3 ls` lists yours.") from error

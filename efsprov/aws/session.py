@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
-from efsprov.aws.errors import encoded_denial, explain, is_transient
+from efsprov.aws.errors import encoded_denial, explain, explain_foreign, is_transient
+from efsprov.aws.foreign import refuse_pages
+from efsprov.core.command_words import check_region
 from efsprov.core.errors import UsageError
-from efsprov.core.retry import THROTTLED, Policy, call
+from efsprov.net.retry import THROTTLED, Policy, call
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -44,7 +47,9 @@ class Aws:
     def client(self, service: str, **config: Any) -> Any:
         """Make a client of a service; ``config`` are botocore's settings that differ from efsprov's."""
         with _clients:
-            return self.session.client(service, region_name=self.region, config=Config(**{**_ONE_TRY, **config}))
+            client = self.session.client(service, region_name=self.region, config=Config(**{**_ONE_TRY, **config}))
+        client.meta.events.register("before-parse", refuse_pages)
+        return client
 
     @cached_property
     def ec2(self) -> "EC2Client":
@@ -79,6 +84,8 @@ class Aws:
             return call(self.throttled, request, when=is_transient)
         except (ClientError, BotoCoreError) as error:
             raise explain(error, region=self.region, denial=self._decode(error)) from error
+        except ResponseParserError as error:
+            raise explain_foreign(error, region=self.region) from error
 
     def _decode(self, error: Exception) -> str:
         encoded = encoded_denial(error)
@@ -102,4 +109,4 @@ def open_session(region: str | None = None, profile: str | None = None) -> Aws:
         raise explain(error, region=region or "") from error
     if not session.region_name:
         raise UsageError("No AWS region is set.", hint="Name one: --region eu-central-1, or AWS_REGION.")
-    return Aws(session, session.region_name)
+    return Aws(session, check_region(session.region_name))  # messages print commands that name it

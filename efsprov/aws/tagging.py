@@ -15,9 +15,9 @@ def tag_specification(kind: "ResourceTypeType", tags: Mapping[str, str]) -> "Tag
     return {"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in sorted(tags.items())]}
 
 
-def read_tags(told: "Iterable[TagTypeDef]") -> dict[str, str]:
+def read_tags(response: "Iterable[TagTypeDef]") -> dict[str, str]:
     """Return EC2's list of tags as a dictionary."""
-    return {tag.get("Key", ""): tag.get("Value", "") for tag in told}
+    return {tag.get("Key", ""): tag.get("Value", "") for tag in response}
 
 
 def add_tags(aws: Aws, resources: Iterable[str], tags: Mapping[str, str]) -> None:

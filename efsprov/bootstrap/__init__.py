@@ -5,7 +5,8 @@
 
 The environment says what: EFSPROV_ROOT, EFSPROV_CHANNEL (several with commas between), EFSPROV_RELEASE (pins),
 EFSPROV_TARGET. `BootstrapError` is raised where that names nothing usable. Imports are answered from the release's index
-where it has one for this interpreter; EFSPROV_ACCEL=0 switches that off. Never writes, needs no network and only the
+where it has one for this interpreter; EFSPROV_ACCEL=0 switches that off. Interpreters that the process starts find the
+releases by PYTHONPATH; EFSPROV_CHILDREN=0 leaves that as it is. Never writes, needs no network and only the
 standard library of CPython 3.9 to 3.14.
 """
 
@@ -69,6 +70,18 @@ def _put_on_path() -> None:
     sys.path[at:at] = missing
 
 
+def _hand_on() -> None:
+    """Let interpreters that this process starts find the same releases: joblib's workers, `python -m` by subprocess.
+
+    They know nothing of this process but its environment (documentation of PYTHONPATH). EFSPROV_CHILDREN=0 leaves it alone.
+    """
+    if os.environ.get("EFSPROV_CHILDREN") == "0" or not releases:
+        return
+    sites = [release.site for release in releases.values()]
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path not in sites]
+    os.environ["PYTHONPATH"] = os.pathsep.join(sites + others)
+
+
 def _accelerate(release: Release) -> None:
     """Have imports from RELEASE answered from its index; that costs nothing until the first of them."""
     if os.environ.get("EFSPROV_ACCEL") == "0":
@@ -89,5 +102,6 @@ releases: "Mapping[str, Release]" = _pin_all()
 """What was pinned: {channel: `Release`}, in the order in which they are on ``sys.path``."""
 
 _put_on_path()
+_hand_on()
 for _release in releases.values():
     _accelerate(_release)

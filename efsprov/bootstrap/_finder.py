@@ -7,6 +7,7 @@ What it finds are the standard loaders' own specs, with real paths: `inspect`, `
 
 import _imp
 import marshal
+import sys
 from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import (
     BYTECODE_SUFFIXES,
@@ -42,6 +43,46 @@ _DETAILS = (
     (SourceFileLoader, SOURCE_SUFFIXES),
     (SourcelessFileLoader, BYTECODE_SUFFIXES),
 )
+# What a plain import would call, as it was when this was imported. A program that puts something else in the place of one
+# of them (tracers, hy, freezers) wants to be called for every module: then nothing of the index stands in its way.
+_FROZEN = "<frozen importlib"
+_CALLED = (
+    *(
+        (SourceFileLoader, name, getattr(SourceFileLoader, name))
+        for name in (
+            *("get_code", "exec_module", "create_module", "source_to_code", "get_data", "get_filename", "path_stats"),
+            *("_cache_bytecode", "set_data"),
+        )
+    ),
+    (FileFinder, "find_spec", FileFinder.find_spec),
+)
+_STANDARD = all(
+    getattr(getattr(method, "__code__", None), "co_filename", "").startswith(_FROZEN) for _, _, method in _CALLED
+)
+
+
+def _loaders_are_plain() -> bool:
+    """Whether the standard loaders and finder are as Python brought them."""
+    if not _STANDARD:
+        return False
+    for owner, name, method in _CALLED:  # noqa: SIM110 - no generator: this runs for each module
+        if getattr(owner, name) is not method:
+            return False
+    return True
+
+
+def _suffixes_are_plain() -> bool:
+    """Whether modules are called what the index knows: a program may add suffixes of its own."""
+    return SOURCE_SUFFIXES == [".py"] and BYTECODE_SUFFIXES == [".pyc"]
+
+
+def _is_standard(hook: object) -> bool:
+    """Whether HOOK is the standard one for folders, and not another class's or one with loaders of a program's own."""
+    code = getattr(hook, "__code__", None)
+    if not getattr(code, "co_filename", "").startswith(_FROZEN):
+        return False
+    cells = [cell.cell_contents for cell in getattr(hook, "__closure__", None) or ()]
+    return any(cell is FileFinder for cell in cells) and any(cell == _DETAILS for cell in cells)
 
 
 class Opened:
@@ -69,18 +110,42 @@ class Accelerator:
 
     def __eq__(self, other: object) -> bool:
         """Of the same release: activating it again must not add another."""
-        return getattr(other, "_release", None) == self._release
+        return type(other) is Accelerator and other._release == self._release
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        """Programs put the finders of ``sys.meta_path`` into sets."""
+        return hash((Accelerator, self._release))
 
     def hook(self, path: str) -> FileFinder:
-        """A finder for PATH where it is a folder of the release; ImportError elsewhere: then another hook is asked."""
+        """A finder for PATH where it is a folder of the release; ImportError elsewhere: then another hook is asked.
+
+        A program's own hook that stands before the standard one (beartype) is asked first, as it would be without this.
+        """
         if isinstance(path, str) and (path == self._site or path.startswith(self._site + "/")):
-            opened = self._open()
+            if not self._is_next_to_standard(path):
+                raise ImportError("another hook is asked before the standard one", path=path)
+            opened = self._open() if _suffixes_are_plain() else None
             entries = opened.index.folder(path) if opened else None
             if opened and entries is not None:
                 return IndexedFinder(path, entries, opened)
         raise ImportError("not a folder of the release", path=path)
+
+    def _is_next_to_standard(self, path: str) -> bool:
+        """Whether of all hooks after this one it is the standard one that would take the folder PATH."""
+        hooks = list(sys.path_hooks)
+        own = next((i for i, hook in enumerate(hooks) if getattr(hook, "__self__", None) == self), -1)
+        for hook in hooks[own + 1 :]:
+            if _is_standard(hook):
+                return True
+            # zipimport takes files only, and asking it is a look-up; another release's accelerator does not take this one's.
+            if getattr(hook, "__module__", "") == "zipimport" or type(getattr(hook, "__self__", None)) is Accelerator:
+                continue
+            try:
+                hook(path)
+            except ImportError:
+                continue
+            return False
+        return False
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
         """Nothing: modules are found by way of the path hook."""
@@ -104,6 +169,8 @@ class Accelerator:
                 self._opened = Opened(self._release)
             except UnusableError as error:
                 tell(f"{self._release} is imported without its index: {error}")
+            except MemoryError:
+                tell(f"{self._release} is imported without its index: there is too little memory for it")
             self._tried = True
         return self._opened
 
@@ -118,6 +185,8 @@ class IndexedFinder(FileFinder):
 
     def find_spec(self, fullname: str, target: "Optional[ModuleType]" = None) -> "Optional[ModuleSpec]":
         """The spec of module FULLNAME as it is in this folder; None where it is not."""
+        if not _loaders_are_plain():
+            return super().find_spec(fullname, target)
         name = fullname.rpartition(".")[2]
         entry = self._entries.get(name)
         self._opened.caches.fill()
@@ -159,6 +228,9 @@ class _PackedCode:
         loader = self._loader
         self._withdraw()
         path: str = loader.get_filename(fullname)  # raises where the standard method would: a loader is for one name
+        if not _loaders_are_plain():  # since the module was found
+            code: "Optional[CodeType]" = loader.get_code(fullname)
+            return code
         self._opened.caches.fill()
         index = self._opened.index
         data = index.read(*self._where)
@@ -167,9 +239,9 @@ class _PackedCode:
                 tell(f"{path} is imported without the index: its bytecode in the pack is damaged or cannot be read")
             plain: "Optional[CodeType]" = loader.get_code(fullname)
             return plain
-        code: "CodeType" = marshal.loads(data)  # noqa: S302 - bytecode is what it is for
-        _imp._fix_co_filename(code, path)  # type: ignore[attr-defined]  # noqa: SLF001 - as importlib does
-        return code
+        packed: "CodeType" = marshal.loads(data)  # noqa: S302 - bytecode is what it is for
+        _imp._fix_co_filename(packed, path)  # type: ignore[attr-defined]  # noqa: SLF001 - as importlib does
+        return packed
 
     def _withdraw(self) -> None:
         """Take from the loader what is ours, and nothing that somebody put in its place."""
@@ -184,7 +256,8 @@ class _PackedCode:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _PackedCode) and self._where == other._where and self._opened is other._opened
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash(self._where)
 
     def __reduce__(self) -> "tuple[Callable[..., object], tuple[object, ...]]":
         """A pickled loader is a plain one."""
@@ -202,7 +275,8 @@ class _Execution(partial):  # type: ignore[misc]
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Execution)
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash(_Execution)
 
     def __reduce__(self) -> "tuple[Callable[..., object], tuple[object, ...]]":
         """A pickled loader is a plain one."""

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 INDEX_NAME = "import.index"
 PACKS_NAME = "import.packs"
 
-MAGIC = b"\x89EFSPIX\n"  # the first byte is no text, the last one suffers when line ends are converted
-VERSION = 2
+MAGIC = b"\x89EFSPIX\n"  # the first byte is not text, the last one suffers when line ends are converted
+VERSION = 3
+READABLE = (2, 3)  # of version 2: those that are bound to no release
 # Fields of the header: (offset, size). Integers are little-endian and unsigned.
 AT_VERSION, AT_BYTECODE, AT_BODY, AT_PACKS, AT_FIGURES, AT_CHECKSUM = (
     (8, 4),
@@ -85,14 +86,16 @@ class Index:
         self.site = release + "/site"
         body = _body(release)
         self._opened: "dict[int, int]" = {}
-        self._untold: "dict[int, str]" = {}
+        self._unknown: "dict[int, str]" = {}
         try:
-            suffixes, self._packs, self._folders, self._distributions, plan = _parse(body)
+            suffixes, self._packs, self._folders, self._distributions, plan, *bound = _parse(body)
             self.files, self.steps, self.positions, self.spans, self.lines, self.linked = _parse(plan)
         except (ValueError, EOFError, TypeError) as error:
             raise UnusableError(f"{INDEX_NAME} is malformed ({error})") from None
         if suffixes != _imp.extension_suffixes():
             raise UnusableError(f"extension modules are called {suffixes[0]} there")
+        if bound and _is_another(release, bound[0]):
+            raise UnusableError(f"{INDEX_NAME} is that of another release ({bound[0]})")
         self.packs = len(self._packs)
 
     def folder(self, path: str) -> "Optional[dict[str, tuple[Any, ...]]]":
@@ -104,8 +107,8 @@ class Index:
 
     def distributions(self) -> "dict[str, tuple[Any, ...]]":
         """{name of a .dist-info folder: (names in it, {name of a file: where its text lies in a pack})}."""
-        told: "dict[str, tuple[Any, ...]]" = _parse(self._distributions)
-        return told
+        result: "dict[str, tuple[Any, ...]]" = _parse(self._distributions)
+        return result
 
     def read(self, pack: int, offset: int, size: int, digest: bytes) -> "Optional[bytes]":
         """SIZE bytes at OFFSET of a pack; None where they are not what the builder wrote.
@@ -114,14 +117,14 @@ class Index:
         """
         opened = self.open(pack)
         if opened is None:
-            reason = self._untold.pop(pack, "")
+            reason = self._unknown.pop(pack, "")
             if reason:
                 name = self._packs[pack][0]
                 tell(f"{self._release}/{name} cannot be used: {reason}; what it holds is imported without it")
             return None
         try:
             data = os.pread(opened, size, offset)
-        except OSError:
+        except (OSError, MemoryError):
             return None
         return data if len(data) == size and checksum(data) == digest else None
 
@@ -141,19 +144,31 @@ class Index:
         name, expected = self._packs[pack]
         opened = -1
         try:
-            opened = os.open(f"{self._release}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+            opened = open_file(f"{self._release}/{name}")
             size = os.fstat(opened).st_size
             reason = "" if size == expected else f"it has {size} bytes of {expected}"
         except OSError as error:
             reason = str(error.strerror)
         if reason:
-            self._untold[pack] = reason
+            self._unknown[pack] = reason
             if opened >= 0:
                 os.close(opened)
             return -1
-        # Only what is asked for is read: what is worth reading ahead is known, the kernel need not guess.
-        os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_RANDOM)
         return opened
+
+
+def open_file(path: str) -> int:
+    """A descriptor of the regular file at PATH, which never waits: a pipe in its place would have it wait for a writer.
+
+    What is asked for is all that is read: what is worth reading ahead is known, the kernel need not guess. Raises OSError.
+    """
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    kind = os.fstat(opened).st_mode & 0o170000
+    if kind != 0o100000:  # as stat.S_ISREG
+        os.close(opened)
+        raise OSError(0, "Is a directory" if kind == 0o040000 else "it is not a regular file")
+    os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_RANDOM)
+    return opened
 
 
 def tell(line: str) -> None:
@@ -170,6 +185,12 @@ def _parse(data: bytes) -> "Any":
     return marshal.loads(data)  # noqa: S302
 
 
+def _is_another(release: str, bound: object) -> bool:
+    """Whether BOUND, the start of the lock's digest for which an index was written, is not what the release is named by."""
+    name = release.rpartition("/")[2]
+    return bool(bound) and len(name) > len("20261121T063000Z-") and "Z-" in name and not name.endswith(f"Z-{bound}")
+
+
 def _why_not_here() -> str:
     """Why this interpreter would not load the bytecode that was packed; ``""`` where it would."""
     if sys.flags.optimize:
@@ -182,7 +203,7 @@ def _why_not_here() -> str:
 def _body(release: str) -> bytes:
     """The body of the index, read in one piece and checked."""
     try:
-        opened = os.open(f"{release}/{INDEX_NAME}", os.O_RDONLY | os.O_CLOEXEC)
+        opened = os.open(f"{release}/{INDEX_NAME}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # never wait for a pipe
     except OSError as error:
         raise UnusableError(f"no {INDEX_NAME} ({error.strerror})") from None
     try:
@@ -201,7 +222,7 @@ def _body(release: str) -> bytes:
 
     if data[: len(MAGIC)] != MAGIC:
         raise UnusableError(f"{INDEX_NAME} is not an index")
-    if number(AT_VERSION) != VERSION:
+    if number(AT_VERSION) not in READABLE:
         raise UnusableError(f"{INDEX_NAME} has format {number(AT_VERSION)}, this shim knows {VERSION}")
     if field(AT_BYTECODE) != MAGIC_NUMBER:
         raise UnusableError(f"{INDEX_NAME} is for another interpreter than {sys.implementation.cache_tag}")

@@ -29,24 +29,24 @@ def serve(index: Index, context: object) -> None:
         return
     folder = fast_path(index.site)
     if vars(folder).get(_SERVED) is not index:
-        told = index.distributions()
-        folder.children = lambda: list(told)
+        known = index.distributions()
+        folder.children = lambda: list(known)
         folder.joinpath = lambda name: (
-            _path(index, name, told[name]) if name in told else pathlib.Path(index.site, name)
+            _path(index, name, known[name]) if name in known else pathlib.Path(index.site, name)
         )
         setattr(folder, _SERVED, index)
 
 
-def _path(index: Index, info: str, told: "tuple[tuple[str, ...], dict[str, Any]]") -> pathlib.Path:
+def _path(index: Index, info: str, known: "tuple[tuple[str, ...], dict[str, Any]]") -> pathlib.Path:
     path = _InfoPath(index.site, info)
-    path.told = (index, *told)
+    path.known = (index, *known)
     return path
 
 
 class _PosixPath(pathlib.PosixPath):
     """Looks like a path of the standard library, and everything that is made from it is one."""
 
-    told: "Optional[tuple[Any, ...]]" = None
+    known: "Optional[tuple[Any, ...]]" = None
 
     if sys.version_info >= (3, 12):
 
@@ -65,11 +65,11 @@ class _InfoPath(_PosixPath):
 
     def joinpath(self, *names: "str | os.PathLike[str]") -> pathlib.PosixPath:  # type: ignore[override]
         path = pathlib.PosixPath(self, *names)
-        if self.told and len(names) == 1 and isinstance(names[0], str):
-            index, listed, texts = self.told
+        if self.known and len(names) == 1 and isinstance(names[0], str):
+            index, listed, texts = self.known
             if names[0] in texts or ("/" not in names[0] and names[0] not in listed):
                 path = _TextPath(path)
-                path.told = (index, texts.get(names[0]))
+                path.known = (index, texts.get(names[0]))
         return path
 
 
@@ -77,8 +77,8 @@ class _TextPath(_PosixPath):
     """The path of a file whose text is in a pack, or that does not exist."""
 
     def read_text(self, encoding: "Optional[str]" = None, *args: "Any", **kwargs: "Any") -> str:
-        if self.told and encoding == "utf-8" and not args and not kwargs:
-            index, where = self.told
+        if self.known and encoding == "utf-8" and not args and not kwargs:
+            index, where = self.known
             if where is None:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
             data = index.read(*where)

@@ -65,7 +65,10 @@ def channels_of(environ: "Mapping[str, str]", root: str) -> "list[str]":
     """EFSPROV_CHANNEL split at its commas; set but empty means none, for functions that only use models."""
     value = environ.get("EFSPROV_CHANNEL")
     if value is None:
-        raise BootstrapError(f"EFSPROV_CHANNEL is not set; {_present(root + '/deps', 'channels')}")
+        advice = _present(root + "/deps", "channels")
+        if not os.path.isdir(root + "/deps") and os.path.isdir(root + "/models"):
+            advice = f"{root} holds models alone: set it to nothing, EFSPROV_CHANNEL="
+        raise BootstrapError(f"EFSPROV_CHANNEL is not set; {advice}")
     channels: "list[str]" = []
     for part in value.split(","):
         channel = part.strip()

@@ -6,12 +6,16 @@ for: it is asked of the kernel, which answers at once and reads in the backgroun
 
 A thread reads many megabytes in one system call, without the interpreter's lock. It has to: the lock is held for the
 whole of a `dlopen`, which may relocate hundreds of megabytes, and nothing could be asked for in the meantime.
+
+The importing thread never waits for a lock. A signal handler, a finalizer or a weak reference's callback runs in the middle
+of anything that it does, and may import as well: waiting for what the interrupted code holds would never end.
 """
 
 import _thread
+import atexit
 import os
 
-from efsprov.bootstrap._index import Index
+from efsprov.bootstrap._index import Index, open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 THREADS = 4
 GROUP, PIECES = 8 << 20, 32  # bytes and steps that a thread takes at a time, at most
 SCRATCH = 1 << 16  # the buffer, which one call fills again and again
+END_SECONDS = 1.0  # that a fork and the end of the interpreter wait for threads at most
 AHEAD = 16  # steps (of at most 1 MiB) that are taken ahead of an import that the builder did not record as a whole
 
 _OPEN, _BEGUN, _DONE = range(3)
@@ -45,10 +50,13 @@ class ReadAhead:
         self._used: "set[int]" = set()
         self._horizon = 0
         self._next = 0
+        self._limited: "Optional[bool]" = None
         self._scratch = memoryview(bytearray(SCRATCH))
+        self._ended = False
         self._forget_threads()
         if self._steps:
             os.register_at_fork(before=self._let_threads_end, after_in_child=self._forget_threads)
+            atexit.register(self._end)
 
     def about_to_use(self, path: str, *, library: bool) -> None:
         """Called by the importing thread for each file of the release that it is going to load."""
@@ -73,47 +81,67 @@ class ReadAhead:
         """Have the kernel read step NUMBER, without waiting for it."""
         file, offset, length = self._steps[number]
         self._states[number] = _DONE
-        opened = self._open(file)
+        opened = self._open(file, wait=False)
         if opened is not None:
-            os.posix_fadvise(opened, offset, length, os.POSIX_FADV_WILLNEED)
+            try:  # noqa: SIM105 - contextlib would be one more import
+                os.posix_fadvise(opened, offset, length, os.POSIX_FADV_WILLNEED)
+            except OSError:  # whoever needs it will say so
+                pass
 
-    def _open(self, file: int) -> "Optional[int]":
-        """A descriptor of FILE, kept until the library has been loaded: closing it first would be one more request."""
-        with self._opening.setdefault(file, _thread.allocate_lock()):  # two opens would be two requests
+    def _open(self, file: int, *, wait: bool) -> "Optional[int]":
+        """A descriptor of FILE, kept until the library has been loaded: closing it first would be one more request.
+
+        None where it cannot be opened, or somebody else is at it who is not to be waited for.
+        """
+        lock = self._opening.setdefault(file, _thread.allocate_lock())  # two opens would be two requests
+        if not lock.acquire(wait):
+            return None
+        try:
             if file < self._index.packs:
                 return self._index.open(file)
             opened = self._opened.get(file)
             if opened is None:
-                try:
-                    opened = os.open(self._site + self._files[file - self._index.packs], os.O_RDONLY | os.O_CLOEXEC)
-                except OSError:  # whoever needs it will say so
-                    return None
-                # Exactly the pages that are asked for: the import did not touch their neighbours.
-                os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_RANDOM)
+                opened = open_file(self._site + self._files[file - self._index.packs])
                 self._opened[file] = opened
-            return opened
+            return opened  # noqa: TRY300
+        except OSError:  # whoever needs it will say so
+            return None
+        finally:
+            lock.release()
 
     def _close_used(self) -> None:
         while self._used:
-            file = self._used.pop()
-            if file in self._opened:  # packs stay open
-                os.close(self._opened.pop(file))
+            opened = self._opened.pop(self._used.pop(), None)  # packs stay open
+            if opened is not None:
+                os.close(opened)
 
     def _start(self) -> None:
         """Start threads, as many as may run, if there is something to do."""
         while True:
-            with self._choosing:
-                if self._next >= self._horizon or self._running >= THREADS:
-                    return
-                if not self._running:
-                    self._busy.acquire()
-                self._running += 1
+            choosing = self._choosing
+            if not choosing.acquire(False):
+                return  # a thread chooses, and looks for more when it has chosen; or this very thread was interrupted there
             try:
-                _thread.start_new_thread(self._work, ())
-            except RuntimeError:  # no more threads allowed here: the import goes on without
-                with self._choosing:
+                if self._next >= self._horizon or self._running >= self._allowed():
+                    return
+                if not self._running and not self._busy.acquire(False):
+                    return
+                self._running += 1
+                try:
+                    _thread.start_new_thread(self._work, ())
+                except RuntimeError:  # no more threads allowed here: the import goes on without
                     self._leave()
-                return
+                    return
+            finally:
+                choosing.release()
+
+    def _allowed(self) -> int:
+        """How many threads may run: none where memory is limited, which their stacks would take, and at the end."""
+        if self._ended:
+            return 0
+        if self._limited is None:
+            self._limited = _address_space_is_limited()
+        return 0 if self._limited else THREADS
 
     def _leave(self) -> None:
         self._running -= 1
@@ -124,6 +152,8 @@ class ReadAhead:
         while True:
             group = self._choose()
             if not group:
+                if self._next < self._horizon:  # since it was looked at, and whoever wanted more did not wait
+                    self._start()
                 return
             try:
                 self._read(list(group))
@@ -154,7 +184,7 @@ class ReadAhead:
     def _read(self, group: "list[int]") -> None:
         """Read the steps of GROUP: all but the last ones in the background, those, if they are one run, at once."""
         file, start, left = self._steps[group.pop()]
-        opened = self._open(file)
+        opened = self._open(file, wait=True)
         if opened is None:
             return
         while group and sum(self._steps[group[-1]][1:]) == start:
@@ -172,11 +202,25 @@ class ReadAhead:
             start += done
             left -= done
 
+    def _end(self) -> None:
+        """Before the interpreter ends: a thread that has only just been started would use what is freed by then, and crash.
+
+        CPython 3.9 and 3.10 did so in 1 to 2 of 100 short programs on a busy machine. A handler that runs later may still
+        import: without threads.
+        """
+        self._ended = True
+        self._horizon = 0
+        self._busy.acquire(True, END_SECONDS)  # for good: nobody starts another
+
     def _let_threads_end(self) -> None:
         """Before a fork: a child of a process with threads is warned about (Python 3.12), and rightly."""
+        if self._ended:
+            return
         self._horizon = 0
-        with self._busy:
-            pass
+        busy = self._busy
+        # Bounded: a read may hang with its server, and this very thread may have been interrupted while it chose.
+        if busy.acquire(True, END_SECONDS):
+            busy.release()
 
     def _forget_threads(self) -> None:
         """Also in a forked child, which has none of them and may have inherited a lock that one held."""
@@ -184,3 +228,17 @@ class ReadAhead:
         self._choosing = _thread.allocate_lock()
         self._opening: "dict[int, _thread.LockType]" = {}
         self._busy = _thread.allocate_lock()
+
+
+def _address_space_is_limited() -> bool:
+    """Whether this process may have only so much memory (setrlimit(2), RLIMIT_AS), as far as the kernel tells."""
+    try:
+        opened = os.open("/proc/self/limits", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            text = os.read(opened, 4096)
+        finally:
+            os.close(opened)
+    except OSError:
+        return False
+    found = text.partition(b"Max address space")[2].split(None, 1)
+    return bool(found) and found[0] != b"unlimited"

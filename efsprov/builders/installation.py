@@ -14,32 +14,31 @@ from typing import Final
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from efsprov.builders.host import Host
 from efsprov.builders.remote import unpack
+from efsprov.builders.ssh.host import Host
 from efsprov.builders.wheel import archive, own_wheel
 from efsprov.core.errors import BuilderError
-from efsprov.core.target import Target
-from efsprov.pipeline.installer_settings import InstallerSettings
-from efsprov.pipeline.scratch import cache_folder
-from efsprov.pipeline.uv import own_python, run_uv
+from efsprov.core.target import LAMBDA_RUNTIMES, Target
+from efsprov.pipeline.tools.installer_settings import InstallerSettings
+from efsprov.pipeline.tools.scratch import cache_folder
+from efsprov.pipeline.tools.uv import UV_GLIBC, own_python, run_uv
 
 NEEDS: Final = ("packaging", "pydantic", "pyelftools", "urllib3", "uv")
 """What the pipeline imports from outside; the rest of efsprov's dependencies stays here."""
 OLDEST_PYTHON: Final = (3, 11)
-_UV_GLIBCS: Final = (17, 28, *range(31, 41))  # the C libraries that uv's --python-platform knows
 # Where the pipeline looks for interpreters, too. Each is tried: a version manager's shim may lead nowhere.
 _PROBE: Final = r"""
 echo "machine $(uname -m)"
 echo "libc $(getconf GNU_LIBC_VERSION 2>/dev/null)"
 echo "cache ${XDG_CACHE_HOME:-$HOME/.cache}/efsprov/hosts"
-for version in 3.9 3.10 3.11 3.12 3.13 3.14; do
+for version in PYTHONS; do
   for found in "$(command -v python$version)" "${PYENV_ROOT:-/nowhere}"/versions/$version.*/bin/python$version \
     "$HOME"/.local/share/uv/python/cpython-$version.*/bin/python$version; do
     [ -x "$found" ] && "$found" -I -c "" 2>/dev/null && echo "python $version $found"
   done
 done
 true
-"""
+""".replace("PYTHONS", " ".join(runtime.python for runtime in LAMBDA_RUNTIMES))
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def install(host: Host, target: Target, settings: InstallerSettings, *, python: 
 
 
 def probe(host: Host) -> HostFacts:
-    """Ask a host what it is; raises ``BuilderError`` when it is no Linux with the GNU C library."""
+    """Ask a host what it is; raises ``BuilderError`` when it is not a Linux with the GNU C library."""
     answer = host.execute(["sh", "-c", _PROBE])
     facts: dict[str, str] = {}
     pythons: dict[str, str] = {}
@@ -100,7 +99,7 @@ def probe(host: Host) -> HostFacts:
     libc = re.fullmatch(r"glibc (\d+)\.(\d+).*", facts.get("libc", ""))
     if not libc or facts.get("machine") not in {"x86_64", "aarch64"}:
         raise BuilderError(
-            f"{host.target.host} cannot build: it is no Linux with the GNU C library on x86_64 or arm64"
+            f"{host.target.host} cannot build: it is not a Linux with the GNU C library on x86_64 or arm64"
             f" ({facts.get('machine') or answer.stderr or 'it did not answer'}).",
             hint="Use another host, or --builder ec2.",
         )
@@ -156,7 +155,7 @@ def make_bundle(facts: HostFacts, version: str, settings: InstallerSettings) -> 
 
 def uv_platform(machine: str, glibc: tuple[int, int]) -> str:
     """Return uv's name of the newest platform that a machine with this C library can run."""
-    return f"{machine}-manylinux_2_{max(g for g in _UV_GLIBCS if g <= max(glibc[1], 17))}"
+    return f"{machine}-manylinux_2_{max(g for g in UV_GLIBC if g <= max(glibc[1], UV_GLIBC[0]))}"
 
 
 def pinned_needs(version: str, machine: str) -> list[str]:

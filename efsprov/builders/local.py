@@ -2,8 +2,8 @@
 
 from efsprov.core.build import BuildRequest, BuildResult
 from efsprov.core.events import Emit
-from efsprov.pipeline.installer_settings import InstallerSettings
 from efsprov.pipeline.run import build
+from efsprov.pipeline.tools.installer_settings import InstallerSettings
 
 
 class LocalBuilder:

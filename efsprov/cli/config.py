@@ -9,11 +9,12 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from efsprov.builders.ec2.settings import Ec2Settings
-from efsprov.builders.ssh_settings import SshSettings
+from efsprov.builders.ssh.settings import SshSettings
+from efsprov.core.build import BuilderName
 from efsprov.core.channel_name import check_channel_name
 from efsprov.core.errors import UsageError
 from efsprov.models.policy import read_trust
-from efsprov.pipeline.installer_settings import InstallerSection
+from efsprov.pipeline.tools.installer_settings import InstallerSection
 
 FILE = "efsprov.toml"
 
@@ -63,7 +64,7 @@ class Config(_Section):
     channel: str | None = None
     runtime: str | None = None
     arch: Literal["x86_64", "arm64"] | None = None
-    builder: Literal["local", "ssh", "ec2", "lambda"] | None = None
+    builder: BuilderName | None = None
     builder_function: str | None = None
     installer: InstallerSection = InstallerSection()
     channels: dict[str, ChannelSection] = Field(default_factory=dict)

@@ -4,15 +4,19 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from efsprov.core.errors import EfsprovError
+from efsprov.core.masking import mask
+from efsprov.core.wording import printable
 
+_UNBOUNDED: Final = 10_000
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -20,8 +24,19 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 def print_json(document: BaseModel | Mapping[str, Any]) -> None:
     """Print the one JSON document of a ``--json`` command. Times are in ISO 8601, like ``2026-11-21T06:30:00Z``."""
     plain = document.model_dump(mode="json") if isinstance(document, BaseModel) else document
-    sys.stdout.write(json.dumps(plain, indent=2, default=_plain) + "\n")
+    sys.stdout.write(json.dumps(_masked(plain), indent=2, default=_plain) + "\n")
     sys.stdout.flush()
+
+
+def _masked(value: Any) -> Any:
+    """Return a JSON value with the credentials in its texts hidden."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return {key: _masked(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(inner) for inner in value]
+    return value
 
 
 def _plain(value: object) -> str:
@@ -33,25 +48,66 @@ def print_error(error: EfsprovError, *, as_json: bool) -> None:
     if as_json:
         print_json({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
         return
-    err.print(f"[bold red]efsprov:[/] {escape(error.message)}")
+    err.print(f"[bold red]efsprov:[/] {escape(printable(mask(error.message)))}")
     if error.hint:
-        err.print(f"[cyan]{escape(error.hint)}[/]")
+        err.print(f"[cyan]{escape(printable(mask(error.hint)))}[/]")
 
 
-def table(*columns: str, numbers: Sequence[str] = ()) -> Table:
-    """Return an empty table; columns named in ``numbers`` are aligned to the right."""
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+class FittingTable(Table):
+    """A table that gives up the columns ``least``, in their order, where there is no room for all."""
+
+    least: Sequence[str] = ()
+
+
+def table(*columns: str, numbers: Sequence[str] = (), least: Sequence[str] = ()) -> FittingTable:
+    """Return an empty table; columns named in ``numbers`` are aligned to the right, those in ``least`` may be left out."""
+    made = FittingTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    made.least = least
     for column in columns:
         made.add_column(column, justify="right" if column in numbers else "left", no_wrap=True)
     return made
 
 
-def print_table(made: Table) -> None:
-    """Print a table as wide as it is: what is piped on must not be cut at 80 columns."""
-    if out.is_terminal:
+def print_table(made: FittingTable) -> None:
+    """Print a table so that nothing in it is cut: what is in a table is there to be copied.
+
+    What is piped on is as wide as it is. A terminal that is too narrow gets fewer columns, then a line a field.
+    """
+    if not out.is_terminal:
+        Console(file=sys.stdout, highlight=False, width=_UNBOUNDED).print(made, crop=False)
+        return
+    for name in made.least:
+        if _width(made) <= out.width:
+            break
+        made = _without(made, name)
+    if _width(made) <= out.width:
         out.print(made)
-    else:
-        Console(file=sys.stdout, highlight=False, width=10_000).print(made, crop=False)
+        return
+    titles = [str(column.header) for column in made.columns]
+    longest = max(map(len, titles))
+    for number, row in enumerate(zip(*(list(column.cells) for column in made.columns), strict=True)):
+        if number:
+            out.print()
+        for title, cell in zip(titles, row, strict=True):
+            if cell and not title:
+                out.print(str(cell), soft_wrap=True)  # a mark of the whole row
+            elif cell:
+                out.print(f"[bold]{title:{longest}}[/]  {cell}", soft_wrap=True)
+
+
+def _without(made: FittingTable, name: str) -> FittingTable:
+    """The table without a column: rich keeps a column's place in it, so another one is made."""
+    kept = [column for column in made.columns if column.header != name]
+    fewer = table(*(str(column.header) for column in kept), least=made.least)
+    for column, old in zip(fewer.columns, kept, strict=True):
+        column.justify = old.justify
+    for row in zip(*(list(column.cells) for column in kept), strict=True):
+        fewer.add_row(*row)
+    return fewer
+
+
+def _width(made: Table) -> int:
+    return Measurement.get(out, out.options.update(width=_UNBOUNDED), made).maximum
 
 
 def size(number: float) -> str:

@@ -13,14 +13,15 @@ from efsprov.cli.config import load_defaults
 from efsprov.cli.console import err, print_error
 from efsprov.cli.options import ConfigFile, Version
 from efsprov.core.errors import CancelledError, EfsprovError, UsageError
-from efsprov.store.own_umask import admit_readers
+from efsprov.store.fs.umask import admit_readers
 
 # Each verb and the module that registers it. Only what the command line names is imported: all of them, with boto3 and
 # paramiko, take a second, which a rollback should not wait for.
 _VERBS: Final = {
     "sync": "sync",
     "plan": "plan",
-    "list": "listing",
+    "status": "status",
+    "list": "list",
     "history": "history",
     "show": "show",
     "diff": "diff",
@@ -34,14 +35,44 @@ _VERBS: Final = {
     "pin": "mark",
     "unpin": "mark",
     "init": "init",
-    "model": "model",
+    "model": "model.group",
     "layer": "layer",
     "attach": "attach",
     "detach": "attach",
-    "builder": "builder_function",
+    "builder": "builder",
     "iac": "iac",
     "reap": "reap",
     "doctor": "doctor",
+}
+
+
+# `efsprov --help` lists the verbs of a group together, a line each.
+_LINES: Final = {
+    "sync": ("Releases", "Install a framework, prove that it imports, make it current"),
+    "plan": ("Releases", "Show what sync would do"),
+    "status": ("Releases", "Show what is current, what is wrong, what to do next"),
+    "list": ("Releases", "List channels and their releases"),
+    "show": ("Releases", "Show one release"),
+    "diff": ("Releases", "Compare two releases"),
+    "history": ("Releases", "Show who did what, and when"),
+    "activate": ("Releases", "Make a release current"),
+    "rollback": ("Releases", "Go back to the release before"),
+    "bench": ("Releases", "Measure what a release costs"),
+    "verify": ("Root", "Check every file against its hash"),
+    "prune": ("Root", "Remove old releases"),
+    "mark-bad": ("Root", "Mark a release as bad"),
+    "mark-good": ("Root", "Clear the bad mark"),
+    "pin": ("Root", "Keep a release from pruning"),
+    "unpin": ("Root", "Let prune decide again"),
+    "init": ("Root", "Write a commented efsprov.toml"),
+    "attach": ("Functions", "Give a function the file system, the shim, its variables"),
+    "detach": ("Functions", "Take them away again"),
+    "layer": ("Functions", "Make the shim's layer and wheel"),
+    "doctor": ("Functions", "Find out what is wrong, and how to put it right"),
+    "model": ("Models", "Publish models, roll back, make them smaller"),
+    "builder": ("Builders", "Deploy, remove and follow the Lambda builder"),
+    "reap": ("Builders", "Remove what EC2 builders left behind"),
+    "iac": ("Builders", "Print the IAM policies that a purpose needs"),
 }
 
 
@@ -56,7 +87,11 @@ def command_line(verb: str = "") -> typer.Typer:
     )
     modules = [_VERBS[verb]] if verb in _VERBS else dict.fromkeys(_VERBS.values())
     for module in modules:
-        import_module(f"efsprov.cli.{module}").register(app)
+        import_module(f"efsprov.cli.verbs.{module}").register(app)
+    for command in app.registered_commands:
+        command.rich_help_panel, command.short_help = _LINES[command.name or ""]
+    for group in app.registered_groups:
+        group.rich_help_panel, group.short_help = _LINES[group.name or ""]
 
     @app.callback()
     def settings(context: typer.Context, config: ConfigFile = None, *, version: Version = False) -> None:

@@ -11,6 +11,8 @@ from rich.text import Text
 
 from efsprov.cli.console import duration, err, size
 from efsprov.core.events import Emit, Event, Step
+from efsprov.core.masking import mask
+from efsprov.core.wording import printable
 
 _LABELS: dict[Step, str] = {
     "resolve": "Resolving",
@@ -36,7 +38,7 @@ _PLAIN_INTERVAL = 5.0  # seconds between two lines about one step in a log file
 def shown_progress() -> Iterator[Emit]:
     """Yield what takes the events of a run and shows them on stderr."""
     if not err.is_terminal:
-        yield _Lines()
+        yield _masked(_Lines())
         return
     columns = (
         _Mark(finished_text="[green]✓[/]"),
@@ -46,10 +48,15 @@ def shown_progress() -> Iterator[Emit]:
     with Progress(*columns, TextColumn("{task.fields[figures]}"), console=err) as progress:
         bars = _Bars(progress)
         try:
-            yield bars
+            yield _masked(bars)
         except BaseException:
             bars.fail()
             raise
+
+
+def _masked(emit: Emit) -> Emit:
+    """Give ``emit`` the events with the credentials in their texts hidden, whoever wrote them."""
+    return lambda event: emit(event.model_copy(update={"message": printable(mask(event.message))}))
 
 
 class _Mark(SpinnerColumn):
@@ -90,7 +97,7 @@ class _Bars:
 class _Lines:
     def __init__(self) -> None:
         self._rates: dict[Step, _Rate] = {}
-        self._told: dict[Step, float] = {}
+        self._reported: dict[Step, float] = {}
 
     def __call__(self, event: Event) -> None:
         label = _LABELS[event.step]
@@ -101,8 +108,8 @@ class _Lines:
         elif event.state == "progress":
             rate, now = self._rates.setdefault(event.step, _Rate()), time.monotonic()
             figures = rate.figures(event)
-            if figures == event.message or now - self._told.setdefault(event.step, now) >= _PLAIN_INTERVAL:
-                self._told[event.step] = now
+            if figures == event.message or now - self._reported.setdefault(event.step, now) >= _PLAIN_INTERVAL:
+                self._reported[event.step] = now
                 err.print(f"{label}: {escape(figures)}")
         elif event.message:
             err.print(f"{label}: {escape(event.message)}")

@@ -20,7 +20,7 @@ def select_channel(
     """Return the one channel that name, runtime and architecture leave; raises where that is none or several."""
     opened = Root.open(root, writing=writing)
     if name is not None:
-        opened.channel(name, kind=kind)  # a name that cannot be one is told as such
+        opened.channel(name, kind=kind).refuse_links()  # a name that cannot be one is reported as such
     channels = opened.channels(kind=kind)
     found = [c for c in channels if name in {None, c.name} and _fits(c.target, runtime, arch)]
     if len(found) == 1:
@@ -39,7 +39,7 @@ def select_channel(
 
 def named_channels(opened: Root, name: str) -> list[Channel]:
     """Return the channels of that name, one for each target; raises ``NotFoundError`` where there is none."""
-    opened.channel(name)  # a name that cannot be one is told as such
+    opened.channel(name).refuse_links()  # a name that cannot be one is reported as such
     channels = opened.channels()
     found = [c for c in channels if c.name == name]
     if not found:
@@ -47,8 +47,11 @@ def named_channels(opened: Root, name: str) -> list[Channel]:
     return found
 
 
-def select_release(channel: Channel, state: State, text: str) -> str:
-    """Return the id of the release that ``text`` names: an id, a part that only one id holds, `current`, `previous`."""
+def select_release(channel: Channel, state: State, text: str, *, pruned: bool = False) -> str:
+    """Return the id of the release that ``text`` names: an id, the start of one or of its hash, `current`, `previous`.
+
+    ``pruned`` takes those in, too, whose files are gone.
+    """
     if text in {"current", "previous"}:
         named = state.current if text == "current" else state.previous
         if named is None:
@@ -56,10 +59,14 @@ def select_release(channel: Channel, state: State, text: str) -> str:
                 f"{channel.label} has no {text} release.", hint="`efsprov list` shows the releases that there are."
             )
         return named
-    known = [release.id for release in state.live]
+    known = sorted(state.releases) if pruned else [release.id for release in state.live]
     if text in known:
         return text
-    found = [release for release in known if text and (release.startswith(text) or release.endswith(text))]
+    found = [
+        release
+        for release in known
+        if text and (release.startswith(text) or release.endswith(text) or release.rpartition("-")[2].startswith(text))
+    ]
     if len(found) == 1:
         return found[0]
     if found:

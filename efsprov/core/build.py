@@ -8,6 +8,9 @@ from efsprov.core.filelist import digest
 from efsprov.core.lock import parse_lock
 from efsprov.core.manifest import Figures, Smoke
 
+BuilderName = Literal["local", "ssh", "ec2", "lambda"]
+"""Where a release can be built; `cli/choose_builder.py` has what makes each."""
+
 
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,14 +38,15 @@ class BuildRequest(_Message):
     builder: str = "local"
     activate: bool = True
     wait: bool = True
+    again: bool = False
     notes: tuple[str, ...] = ()
 
     @property
     def lock_digest(self) -> str:
         """What makes two builds the same: the lock, and whatever else changes a release's files; SHA-256 in hex."""
         locked = parse_lock(self.lock).digest
-        asked = [*(f"slim {rule}" for rule in sorted(self.slim)), *(f"import {name}" for name in self.imports)]
-        return digest("\n".join([locked, *asked])) if asked else locked
+        request = [*(f"slim {rule}" for rule in sorted(self.slim)), *(f"import {name}" for name in self.imports)]
+        return digest("\n".join([locked, *request])) if request else locked
 
 
 class BuildResult(_Message):

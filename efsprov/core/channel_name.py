@@ -10,7 +10,7 @@ _FORM = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 def check_channel_name(name: str, *, what: str = "channel") -> str:
     """Return ``name`` when it may name a channel; raises ``UsageError`` otherwise.
 
-    1 to 64 characters: lower-case letters, digits, and '.', '_', '-' between them. So it is no path, no hidden file,
+    1 to 64 characters: lower-case letters, digits, and '.', '_', '-' between them. So it is neither a path nor a hidden file,
     means the same in every locale, and fits twice into the 255 bytes that EFS gives a name.
     """
     if is_channel_name(name):

@@ -8,13 +8,16 @@ from efsprov.core.manifest import Distribution, Manifest
 
 
 class Change(BaseModel):
-    """One distribution in two releases; ``before`` or ``after`` is None where it is missing. Sizes in bytes."""
+    """One distribution in two releases; ``before`` or ``after`` is None where it is missing.
+
+    Sizes in bytes, as installed; ``size_after`` is None where that is not known before it is installed.
+    """
 
     name: str
     before: str | None
     after: str | None
     size_before: int
-    size_after: int
+    size_after: int | None
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -51,8 +54,13 @@ def compare(before: Manifest, after: Manifest) -> Difference:
     )
 
 
-def compare_distributions(before: Sequence[Distribution], after: Sequence[Distribution]) -> tuple[Change, ...]:
-    """Return what was added, removed or changed between two lists of distributions, by name."""
+def compare_distributions(
+    before: Sequence[Distribution], after: Sequence[Distribution], *, installed: bool = True
+) -> tuple[Change, ...]:
+    """Return what was added, removed or changed between two lists of distributions, by name.
+
+    ``installed`` is false where ``after`` is only planned: nobody knows then what it will weigh.
+    """
     old, new = {d.name: d for d in before}, {d.name: d for d in after}
     changes = []
     for name in sorted(old.keys() | new.keys()):
@@ -64,7 +72,7 @@ def compare_distributions(before: Sequence[Distribution], after: Sequence[Distri
                     before=a.version if a else None,
                     after=b.version if b else None,
                     size_before=a.installed_size if a else 0,
-                    size_after=b.installed_size if b else 0,
+                    size_after=0 if b is None else b.installed_size if installed else None,
                 )
             )
     return tuple(changes)

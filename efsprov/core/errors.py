@@ -66,6 +66,8 @@ class SmokeError(EfsprovError):
 
     code = "smoke"
     exit_code = 7
+    wanted_folders: tuple[str, ...] = ()
+    """Folders in the release that the import wanted to make, relative to its site."""
 
 
 class RootError(EfsprovError):
@@ -122,6 +124,20 @@ class ModelError(EfsprovError):
 
     code = "model"
     exit_code = 15
+
+
+class BadReleaseError(EfsprovError):
+    """What is to be published was published before and marked bad; the mark says by whom and why."""
+
+    code = "bad-release"
+    exit_code = 16
+
+
+class RolledBackError(EfsprovError):
+    """What is to be made current is what somebody rolled back from."""
+
+    code = "rolled-back"
+    exit_code = 17
 
 
 class CancelledError(EfsprovError):

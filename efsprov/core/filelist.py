@@ -10,6 +10,9 @@ from urllib.parse import unquote
 from efsprov.core.errors import IntegrityError
 
 NAME: Final = "files.list"
+MOST_FOLDERS: Final = 100
+LONGEST_PATH: Final = 2000
+LONGEST_NAME: Final = 255
 _LINE = re.compile(r"([0-9a-f]{64}) ([0-7]{3,4}) ([0-9]{1,19}) (.+)")
 
 
@@ -46,6 +49,23 @@ def parse(text: str, *, where: str) -> tuple[FileEntry, ...]:
 def is_inside(path: str) -> bool:
     """Tell whether a relative path stays in its tree and is written the one normal way."""
     return bool(path) and "\0" not in path and all(part not in {"", ".", ".."} for part in path.split("/"))
+
+
+def unfit_for_a_root(path: str) -> str:
+    """Say why a relative path cannot be on a root ('' when it can), wherever the release lies there.
+
+    EFS takes names of 255 bytes and folders 1,000 deep, Linux paths of 4,096 bytes
+    (https://docs.aws.amazon.com/efs/latest/ug/limits.html). Half of each is left to what lies above a release, and to the
+    programs that walk through it by recursion.
+    """
+    parts = path.split("/")
+    if len(parts) > MOST_FOLDERS:
+        return f"it lies {len(parts) - 1} folders deep, more than {MOST_FOLDERS}"
+    if len(path.encode("utf-8", "surrogateescape")) > LONGEST_PATH:
+        return f"its path is longer than {LONGEST_PATH} bytes"
+    if any(len(part.encode("utf-8", "surrogateescape")) > LONGEST_NAME for part in parts):
+        return f"its name is longer than {LONGEST_NAME} bytes"
+    return ""
 
 
 def digest(text: str) -> str:

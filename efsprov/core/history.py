@@ -61,6 +61,10 @@ class Release:
     deactivated: datetime | None = None  # None while current, or when it never was
     deactivated_in: int | None = None
     bad: str | None = None  # the reason, possibly empty
+    bad_by: str = ""
+    bad_at: datetime | None = None
+    left_by: str = ""  # who rolled back from it; "" when nobody did since it was last activated
+    left_at: datetime | None = None
     pinned: bool = False
     pruned: bool = False
 
@@ -120,7 +124,9 @@ def fold(entries: Iterable[Entry]) -> State:
         elif entry.do == "publish":
             folding.change(release, entry, published=entry.at, published_in=entry.number, pruned=False)
         elif entry.do in {"mark-bad", "mark-good"}:
-            folding.change(release, entry, bad=entry.note if entry.do == "mark-bad" else None)
+            marked = entry.do == "mark-bad"
+            reason, who, when = (entry.note, entry.by, entry.at) if marked else (None, "", None)
+            folding.change(release, entry, bad=reason, bad_by=who, bad_at=when)
         elif entry.do in {"pin", "unpin"}:
             folding.change(release, entry, pinned=entry.do == "pin")
         else:
@@ -137,14 +143,16 @@ def last_activated(entries: Sequence[Entry]) -> str | None:
 def _activate(folding: _Folding, entry: Entry) -> None:
     stack, release = folding.stack, entry.release
     if stack and stack[-1] != release:
-        folding.change(stack[-1], entry, deactivated=entry.at, deactivated_in=entry.number)
+        left = {"left_by": entry.by, "left_at": entry.at} if entry.do == "rollback" else {}
+        folding.change(stack[-1], entry, deactivated=entry.at, deactivated_in=entry.number, **left)
     if entry.do == "rollback" and release in stack:
         while stack[-1] != release:
             stack.pop()
     elif not stack or stack[-1] != release:
         stack.append(release)
     activated = (*folding.releases.get(release, {}).get("activated", ()), entry.at)
-    folding.change(release, entry, activated=activated, deactivated=None, deactivated_in=None, pruned=False)
+    back = {"activated": activated, "deactivated": None, "deactivated_in": None, "left_by": "", "left_at": None}
+    folding.change(release, entry, pruned=False, **back)
 
 
 def known_release(state: State, release: str, *, where: str) -> Release:

@@ -7,7 +7,7 @@ from typing import Final
 from packaging.utils import canonicalize_name
 
 _MODULE = re.compile(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)?\.so)")
-# Top-level names that wheels install by mistake, or that are no API.
+# Top-level names that wheels install by mistake, or that are not API.
 _BESIDES: Final = {
     *("test", "tests", "testing", "doc", "docs", "example", "examples", "sample", "samples", "benchmark", "benchmarks"),
     *("bin", "scripts", "include", "share", "etc", "src", "build", "tools", "third_party"),
@@ -23,8 +23,8 @@ def import_names(name: str, files: Iterable[str], top_level: Iterable[str] = ())
     """
     tree = _tree(files)
     public = [top for top in sorted(tree) if not top.startswith("_") and top not in _BESIDES]
-    told = set(top_level) & set(public)
-    names = [found for top in (sorted(told) or public) for found in _packages(top, tree[top])]
+    result = set(top_level) & set(public)
+    names = [found for top in (sorted(result) or public) for found in _packages(top, tree[top])]
     own = [found for found in names if canonicalize_name(found.replace(".", "-")) == canonicalize_name(name)]
     return tuple(own or names)
 

@@ -8,13 +8,14 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlunsplit
 
 from packaging.pylock import Package, PackageArchive, PackageSdist, PackageWheel, Pylock, PylockValidationError
 from packaging.utils import canonicalize_name
 
 from efsprov.core.errors import ResolveError
 from efsprov.core.target import Target
+from efsprov.core.urls import split_url
 from efsprov.core.wheels import rank
 
 NAME: Final = "pylock.toml"
@@ -94,6 +95,20 @@ class Lock:
             ),
         )
 
+    def without_queries(self) -> "Lock":
+        """Return the lock as it may be stored: a URL's query often is a token, and only the download needs it."""
+
+        def stored(file: LockedFile) -> LockedFile:
+            return replace(file, url=urlunsplit(split_url(file.url)._replace(query="")))
+
+        return replace(
+            self,
+            packages=tuple(
+                replace(p, wheels=tuple(map(stored, p.wheels)), sdist=stored(p.sdist) if p.sdist else None)
+                for p in self.packages
+            ),
+        )
+
     def dump(self) -> str:
         """Write the lock as `pylock.toml` (PEP 751), byte for byte the same for the same content."""
         parts = ['lock-version = "1.0"\ncreated-by = "efsprov"\n' + ("" if self.packages else "packages = []\n")]
@@ -162,7 +177,7 @@ def _package(package: Package, folder: str) -> LockedPackage:
 def _file(file: PackageWheel | PackageSdist | PackageArchive, folder: str) -> LockedFile:
     url = _without_credentials(file.url) if file.url else "file://" + quote(posixpath.join(folder, file.path or ""))
     named = None if isinstance(file, PackageArchive) else file.name
-    filename = named or unquote(urlsplit(url).path.rsplit("/", 1)[-1])
+    filename = named or unquote(split_url(url).path.rsplit("/", 1)[-1])
     filename = filename.replace("%2B", "+")  # some keep a wheel by the name that it had in a URL
     sha256 = file.hashes.get("sha256", "").lower()
     if not re.fullmatch(r"[0-9a-f]{64}", sha256):
@@ -173,7 +188,7 @@ def _file(file: PackageWheel | PackageSdist | PackageArchive, folder: str) -> Lo
 
 
 def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
+    parts = split_url(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rsplit("@", 1)[-1], fragment=""))
 
 

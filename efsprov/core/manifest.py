@@ -36,13 +36,17 @@ class Builder(_Record):
 
 
 class Smoke(_Record):
-    """The smoke test: what was imported by which interpreter, or why it was left out."""
+    """The smoke test: what was imported by which interpreter, or why it was left out.
+
+    ``box`` is how the run was held: in "namespaces" of the kernel, or as a "process" of its own on a private copy.
+    """
 
     imports: tuple[str, ...] = ()
     python: str = ""
     seconds: float = 0.0
     modules: int = 0
     left_out: str = ""
+    box: str = ""
 
 
 class Figures(_Record):
@@ -67,6 +71,7 @@ class Manifest(_Record):
     created: AwareDatetime
     requirements: tuple[str, ...] = ()
     lock_digest: str
+    packages_digest: str = ""
     files_sha256: str
     distributions: tuple[Distribution, ...] = ()
     builder: Builder

@@ -12,12 +12,12 @@ class _Record(BaseModel):
 
 
 class PlannedWheel(_Record):
-    """A wheel that would be installed; ``size`` in bytes, 0 where the index does not tell."""
+    """A wheel that would be installed; ``size`` in bytes, None where the index does not tell."""
 
     name: str
     version: str
     wheel: str
-    size: int = 0
+    size: int | None = None
     requested: bool = False
 
 
@@ -56,9 +56,12 @@ class Plan(_Record):
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     consents: tuple[NeededConsent, ...] = Field(default=())
+    objection: str = ""
+    """Why a sync refuses: the same was marked bad, or rolled back from; "" where it does not."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property
-    def download_bytes(self) -> int:
-        """The sizes of all wheels, in bytes, as far as the index tells them."""
-        return sum(wheel.size for wheel in self.wheels)
+    def download_bytes(self) -> int | None:
+        """The sizes of all wheels, in bytes; None where that of one is not known."""
+        sizes = [wheel.size for wheel in self.wheels]
+        return None if None in sizes else sum(size or 0 for size in sizes)

@@ -33,13 +33,13 @@ def parse_record(text: str, *, dist_info: str, where: str) -> dict[str, RecordEn
         for row in csv.reader(text.splitlines()):
             if not row:
                 continue
-            path, told = (row[0], row[1]) if len(row) > 1 else (row[0], "")
+            path, result = (row[0], row[1]) if len(row) > 1 else (row[0], "")
             if not is_inside(path):
                 raise _refused(where, f"{path!r} is not a path inside the wheel")
             if path in entries:
                 raise _refused(where, f"{path} is listed twice")
-            algorithm, _, encoded = told.partition("=")
-            if path in unhashed and not told:
+            algorithm, _, encoded = result.partition("=")
+            if path in unhashed and not result:
                 entries[path] = RecordEntry("", "")
                 continue
             digest = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))

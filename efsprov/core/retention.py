@@ -26,7 +26,7 @@ class Rules:
 
     def __post_init__(self) -> None:
         if self.keep_last < 0 or min(self.grace, self.clock_error) < timedelta(0):
-            raise UsageError("A rule of prune is negative.", hint="Use 0 or more: --keep-last 5 --grace 72h.")
+            raise UsageError("A rule of prune is negative.", hint="Use 0 or more: --keep-last 5 --grace-hours 72.")
 
     @property
     def age_to_go(self) -> timedelta:

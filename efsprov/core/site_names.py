@@ -19,7 +19,8 @@ _NEW: Final[dict[str, tuple[int, int]]] = {
     "tomllib": (3, 11), "annotationlib": (3, 14), "compression": (3, 14), "_zstd": (3, 14),
 }  # fmt: skip
 _AT_STARTUP: Final = {"sitecustomize", "usercustomize"}
-_MODULE = re.compile(r"([^./]+)(?:\.py|(?:\.[\w-]+)?\.so)")
+# All suffixes of `importlib.machinery.all_suffixes()` on Linux.
+_MODULE = re.compile(r"([^./]+)(?:\.pyc?|(?:\.[\w-]+)?\.so)")
 # .pth files that honest wheels bring; a package that needs one of them works without where it is imported by name.
 _KNOWN_PTH: Final = re.compile(r"distutils-precedence\.pth|.*-nspkg\.pth")
 
@@ -42,7 +43,7 @@ def judge_site_names(paths: Iterable[str], python: str) -> SiteNames:
     refused, remarks, packages = [], [], set()
     for path in paths:
         top, slash, _ = path.partition("/")
-        if slash and (not path.endswith((".py", ".so")) or top in packages):
+        if slash and (not path.endswith((".py", ".pyc", ".so")) or top in packages):
             continue
         if slash:
             packages.add(top)

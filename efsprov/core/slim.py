@@ -15,7 +15,7 @@ LIST_NAME: Final = "left-out.list"  # in a release: a file list of what was left
 RULES: Final[Mapping[str, str]] = {
     "headers": "C, C++ and CUDA headers, which only compilers read (torch.compile and cpp_extension do)",
     "static": "static libraries and libtool archives, which only linkers read",
-    "tests": "folders named `tests`, and folders named `test` that are no package",
+    "tests": "folders named `tests`, and folders named `test` that are not packages",
     "stubs": "type stubs (.pyi), which only type checkers read",
     DEBUG: "debug sections of libraries and programs, which only debuggers read",
 }
@@ -37,11 +37,11 @@ class Saving:
 
 def check_rules(names: Iterable[str]) -> tuple[str, ...]:
     """Return the rules in the order of ``RULES``, each once; raises ``UsageError`` for one that there is not."""
-    asked = set(names)
-    unknown = sorted(asked - RULES.keys())
+    request = set(names)
+    unknown = sorted(request - RULES.keys())
     if unknown:
         raise UsageError(f"There is no slim rule {unknown[0]!r}.", hint=f"There are: {', '.join(RULES)}.")
-    return tuple(rule for rule in RULES if rule in asked)
+    return tuple(rule for rule in RULES if rule in request)
 
 
 def select(paths: Collection[str], rules: Collection[str]) -> dict[str, str]:
@@ -62,7 +62,7 @@ def select(paths: Collection[str], rules: Collection[str]) -> dict[str, str]:
 
 
 def savings(sizes: Mapping[str, int]) -> dict[str, Saving]:
-    """Say what each rule would save by itself, of files whose sizes in bytes are given by path; ``debug`` is not told."""
+    """Say what each rule would save by itself, of files whose sizes in bytes are given by path; ``debug`` is not reported."""
     saved = {}
     for rule in RULES:
         if rule != DEBUG:

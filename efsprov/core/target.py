@@ -23,12 +23,15 @@ _NAME = re.compile(r"python(3\.\d{1,2})-(x86_64|arm64)(?:-glibc2\.(\d{1,3}))?")
 
 @dataclass(frozen=True)
 class LambdaRuntime:
-    """A Python runtime of AWS Lambda: its system, that system's glibc, and the day on which its support ends."""
+    """A Python runtime of AWS Lambda: its system, that system's glibc, and the day on which its support ends.
+
+    ``ends`` is None for a runtime in preview: AWS has not announced the day, and `auto` never takes it.
+    """
 
     name: str
     system: str
     glibc: tuple[int, int]
-    ends: date
+    ends: date | None
 
     @property
     def python(self) -> str:
@@ -36,7 +39,11 @@ class LambdaRuntime:
         return self.name.removeprefix("python")
 
     def remark(self, today: date) -> str:
-        """Say that support of the runtime has ended by ``today``, or ends within half a year; else nothing."""
+        """Say that the runtime is in preview, that its support has ended by ``today``, or ends within half a year; else nothing."""
+        if self.ends is None:
+            return (
+                f"The {self.name} runtime is in preview: AWS may change it, and does not support production use of it."
+            )
         if today >= self.ends:
             return f"AWS ended its support of the {self.name} runtime on {self.ends}: it gets no more security updates."
         if (self.ends - today).days <= 183:
@@ -54,6 +61,7 @@ LAMBDA_RUNTIMES: Final = (
     LambdaRuntime("python3.12", *_AL2023, date(2028, 10, 31)),
     LambdaRuntime("python3.13", *_AL2023, date(2029, 6, 30)),
     LambdaRuntime("python3.14", *_AL2023, date(2029, 6, 30)),
+    LambdaRuntime("python3.15", *_AL2023, None),  # public preview since 2026-07-24
 )
 _BY_NAME: Final = {runtime.name: runtime for runtime in LAMBDA_RUNTIMES}
 
@@ -122,9 +130,9 @@ def host_target(*, python: str, arch: Arch, glibc: tuple[int, int]) -> Target:
 
 
 def targets_for(runtime: str, arch: Arch) -> tuple[Target, ...]:
-    """Return the Lambda targets that ``runtime`` may mean, newest first: one, or all of them for "auto"."""
+    """Return the Lambda targets that ``runtime`` may mean, newest first: one, or for "auto" all that are not in preview."""
     if runtime == AUTO:
-        return tuple(lambda_target(r.name, arch) for r in reversed(LAMBDA_RUNTIMES))
+        return tuple(lambda_target(r.name, arch) for r in reversed(LAMBDA_RUNTIMES) if r.ends is not None)
     return (lambda_target(runtime, arch),)
 
 

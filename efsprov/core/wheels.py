@@ -1,7 +1,7 @@
 """Tells by a wheel's file name whether it can run in a target, and if not, why."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -12,6 +12,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from efsprov.core.errors import GateError
 from efsprov.core.target import HOST, Target
+from efsprov.core.wording import join
 
 _MANYLINUX = re.compile(r"manylinux_2_(\d+)_(\w+)")
 _LEGACY: Final = {"manylinux1": 5, "manylinux2010": 12, "manylinux2014": 17}
@@ -79,11 +80,6 @@ def tags(filename: str) -> frozenset[Tag]:
             f"{filename!r} is not a wheel's file name: {error}.",
             hint="A wheel is named NAME-VERSION-PYTHON-ABI-PLATFORM.whl; whoever made this one must name it so.",
         ) from error
-
-
-def join(words: Sequence[str], last: str = "and") -> str:
-    """Write words as a list in a sentence: `3.9, 3.10 and 3.11`."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
 def _tag_misfit(tag: Tag, target: Target) -> tuple[Reason, str, str]:

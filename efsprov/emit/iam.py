@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from efsprov.core.errors import UsageError
+from efsprov.core.partition import ec2_principal
 from efsprov.emit import iam_ec2, iam_lambda
 from efsprov.emit.iam_document import Document, Scope, allow, document, trust
 
@@ -68,7 +69,7 @@ PARTS: Final[Mapping[Purpose, Mapping[Part, Callable[[Scope], Document]]]] = {
     "ec2": {
         "orchestrator": iam_ec2.orchestrator_policy,
         "builder": iam_ec2.builder_policy,
-        "builder-trust": lambda _: trust("ec2.amazonaws.com"),
+        "builder-trust": lambda scope: trust(ec2_principal(scope.partition)),
     },
     "lambda": {
         "orchestrator": iam_lambda.builder_orchestrator_policy,

@@ -2,19 +2,23 @@
 
 from typing import Final
 
+from efsprov.core.partition import ec2_principal
 from efsprov.core.tags import EXPIRES, MARKED, RUN
 from efsprov.emit.iam_document import Document, Scope, allow, document, hand_the_role, mount
 
-_LOOKS: Final = (  # none of these can be narrowed to a resource
+_READS: Final = (  # none of these can be narrowed to a resource
     "ec2:DescribeImages",
     "ec2:DescribeInstanceTypeOfferings",
     "ec2:DescribeInstanceTypes",
     "ec2:DescribeInstances",
     "ec2:DescribeKeyPairs",
+    # DescribeMountTargetSecurityGroups asks it of the caller: botocore's model of EFS says so in that operation's text.
+    "ec2:DescribeNetworkInterfaceAttribute",
     "ec2:DescribeRouteTables",
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSubnets",
 )
+_OPEN: Final = "ec2:AuthorizeSecurityGroupIngress"
 _CREATING: Final = ("AuthorizeSecurityGroupIngress", "CreateSecurityGroup", "ImportKeyPair", "RunInstances")
 _BORN_TAGGED: Final = (
     *("instance", "key-pair", "network-interface", "security-group"),
@@ -29,7 +33,7 @@ def orchestrator_policy(scope: Scope) -> Document:
     run_instances = "ec2:RunInstances"
     key = scope.arn("ec2", "key-pair/efsprov-*")
     return document(
-        allow("Look", _LOOKS, ["*"], scope.here),
+        allow("Look", _READS, ["*"], scope.here),
         allow(
             "LookAtTheFileSystem",
             [
@@ -53,8 +57,14 @@ def orchestrator_policy(scope: Scope) -> Document:
         allow("ImportTaggedKeys", ["ec2:ImportKeyPair"], [key], born),
         allow("CreateTaggedGroups", ["ec2:CreateSecurityGroup"], scope.ec2("security-group"), born),
         allow("CreateThemInVpcs", ["ec2:CreateSecurityGroup"], scope.ec2("vpc")),
-        allow("OpenThePortOfOwnGroups", ["ec2:AuthorizeSecurityGroupIngress"], scope.ec2("security-group"), tagged),
-        allow("TagTheRule", ["ec2:AuthorizeSecurityGroupIngress"], scope.ec2("security-group-rule"), born),
+        *(
+            [
+                allow("OpenThePortOfOwnGroups", [_OPEN], scope.ec2("security-group"), tagged),
+                allow("TagTheRule", [_OPEN], scope.ec2("security-group-rule"), born),
+            ]
+            if scope.connect != "ssm"  # which needs no open port
+            else []
+        ),
         allow(
             "LaunchTaggedInstances",
             [run_instances],
@@ -76,7 +86,7 @@ def orchestrator_policy(scope: Scope) -> Document:
         ),
         allow("InSubnetsWithGroupsAndKeys", [run_instances], [*scope.ec2("subnet", "security-group"), key]),
         allow("FromImages", [run_instances], [scope.arn("ec2", "image/*", account="")]),
-        hand_the_role(scope, "ec2.amazonaws.com"),
+        hand_the_role(scope, ec2_principal(scope.partition)),
         allow(
             "TagAtBirth",
             ["ec2:CreateTags"],
@@ -94,7 +104,7 @@ def orchestrator_policy(scope: Scope) -> Document:
         ),
         allow("RemoveOwnGroups", ["ec2:DeleteSecurityGroup"], scope.ec2("security-group"), tagged),
         allow("RemoveOwnKeys", ["ec2:DeleteKeyPair"], [key], tagged),
-        *_way_in(scope),
+        *_ingress(scope),
     )
 
 
@@ -110,7 +120,7 @@ def builder_policy(scope: Scope) -> Document:
     return document(*statements)
 
 
-def _way_in(scope: Scope) -> list[Document]:
+def _ingress(scope: Scope) -> list[Document]:
     if scope.connect == "ssm":
         session = scope.arn("ssm", "document/AWS-StartSSHSession", account="")
         return [
@@ -121,6 +131,9 @@ def _way_in(scope: Scope) -> list[Document]:
                 {"Null": {f"ssm:resourceTag/{RUN}": "false"}},
             ),
             allow("BySsh", ["ssm:StartSession"], [session]),
+            # The plugin opens the data channel of its own session, which is named after the caller
+            # (https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html, 2026-11-26).
+            allow("OpenOwnSessions", ["ssmmessages:OpenDataChannel"], [scope.arn("ssm", "session/${aws:userid}-*")]),
         ]
     if scope.connect == "endpoint":
         port = {"NumericEquals": {"ec2-instance-connect:remotePort": "22"}}

@@ -51,8 +51,11 @@ def layer_policy(scope: Scope) -> Document:
 def attach_policy(scope: Scope) -> Document:
     """Return what `efsprov attach` and `detach` have to be allowed for the scope's functions."""
     changes = ["lambda:GetFunctionConfiguration", "lambda:UpdateFunctionConfiguration"]
+    functions = scope.function_arns(*scope.functions)
     return document(
-        allow("ReadAndChangeFunctions", changes, scope.function_arns(*scope.functions)),
+        allow("ReadAndChangeFunctions", changes, functions),
+        allow("PublishFunctions", ["lambda:ListAliases", "lambda:PublishVersion", "lambda:UpdateAlias"], functions),
+        allow("ReadVersions", ["lambda:GetFunctionConfiguration"], [f"{function}:*" for function in functions]),
         _find_the_layer(scope),
         # Who changes a function has to be allowed to read each of its layers, which may be other accounts'.
         allow("ReadLayers", ["lambda:GetLayerVersion"], [scope.arn("lambda", "layer:*", account="*")]),
@@ -69,7 +72,14 @@ def function_policy(scope: Scope) -> Document:
 
 def doctor_policy(scope: Scope) -> Document:
     """Return what `efsprov doctor` reads; what it may not read it says, and goes on."""
-    looks = ["ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets"]
+    looks = [
+        # EFS asks it of who calls DescribeMountTargetSecurityGroups: botocore's model says so in that operation's text.
+        "ec2:DescribeNetworkInterfaceAttribute",
+        "ec2:DescribeRouteTables",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeVpcAttribute",
+    ]
     storage = [
         "elasticfilesystem:DescribeFileSystemPolicy",
         "elasticfilesystem:DescribeFileSystems",
@@ -78,8 +88,10 @@ def doctor_policy(scope: Scope) -> Document:
         "elasticfilesystem:DescribeMountTargets",
     ]
     functions = scope.function_arns(*scope.functions)
+    reads = ["lambda:GetFunctionConcurrency", "lambda:GetFunctionConfiguration", "lambda:ListTags"]
     return document(
-        allow("ReadFunctions", ["lambda:GetFunctionConfiguration", "lambda:ListTags"], functions),
+        allow("ReadFunctions", reads, functions),
+        allow("ReadBurstCredits", ["cloudwatch:GetMetricStatistics"], ["*"], scope.here),
         allow("ReadQuotas", ["lambda:GetAccountSettings"], ["*"], scope.here),
         allow("ReadTheFileSystem", storage, [scope.file_system_arn]),
         allow("ReadTheAccessPoint", ["elasticfilesystem:DescribeAccessPoints"], [scope.access_point_arn]),

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from efsprov.aws.functions import FunctionConfig
-from efsprov.core.errors import ConflictError, GateError, NotFoundError, UsageError
+from efsprov.core.errors import AwsError, ConflictError, GateError, NotFoundError, UsageError
 
 BEFORE: Final = "EFSPROV_BEFORE"
 _MOST_LAYERS: Final = 5
@@ -80,14 +80,16 @@ def plan_attachment(function: FunctionConfig, wanted: Attachment) -> WiringPlan:
             f"Function {function.name} has SnapStart, which works with no file system.",
             hint="Switch SnapStart off: `aws lambda update-function-configuration --snap-start ApplyOn=None`.",
         )
+    _refuse_unreadable(function)
     before = read_before(function)
     changes: dict[str, Any] = {}
     mounted = (wanted.access_point, wanted.mount_path)
     there = tuple((m.access_point, m.path) for m in function.mounted)
     if there != (mounted,):
         if there and there[0][0] != mounted[0] and not wanted.replace:
+            kind = "another file system" if function.mounted[0].is_efs else "a file system of S3 Files"
             raise ConflictError(
-                f"Function {function.name} has another file system: {there[0][0]} at {there[0][1]}. Lambda allows one.",
+                f"Function {function.name} has {kind}: {there[0][0]} at {there[0][1]}. Lambda allows one.",
                 hint="--replace puts this one in its place; `efsprov detach` gives the other one back.",
             )
         changes["FileSystemConfigs"] = [{"Arn": mounted[0], "LocalMountPath": mounted[1]}]
@@ -113,12 +115,16 @@ def plan_attachment(function: FunctionConfig, wanted: Attachment) -> WiringPlan:
                 hint="Move some of them to a parameter store.",
             )
         changes["Environment"] = {"Variables": variables}
-    notes = () if wanted.layer or function.package != "Image" else (_IMAGE,)
+    notes = (
+        *(() if wanted.layer or function.package != "Image" else (_IMAGE,)),
+        *((_WAY_OUT,) if vpc else ()),
+    )
     return WiringPlan(function=function.name, settings=_compare(function, changes), changes=changes, notes=notes)
 
 
 def plan_detachment(function: FunctionConfig) -> WiringPlan:
     """Decide what gives back what was there; raises ``NotFoundError`` when the function was not attached."""
+    _refuse_unreadable(function)
     if BEFORE not in function.variables:
         raise NotFoundError(
             f"Function {function.name} was not attached by efsprov: there is nothing to give back.",
@@ -146,6 +152,16 @@ def plan_detachment(function: FunctionConfig) -> WiringPlan:
     return WiringPlan(function=function.name, settings=_compare(function, changes), changes=changes, notes=tuple(notes))
 
 
+def _refuse_unreadable(function: FunctionConfig) -> None:
+    """Variables that cannot be read cannot be kept: Lambda replaces all of them at once."""
+    if function.unreadable:
+        raise AwsError(
+            f"The environment variables of function {function.name} cannot be read ({function.unreadable}), and changing "
+            "the function's environment would lose them.",
+            hint="Nothing was changed. Allow kms:Decrypt on the function's key to whoever runs efsprov, and run the command again.",
+        )
+
+
 def read_before(function: FunctionConfig) -> Before:
     """Return what an attachment noted; raises ``ConflictError`` when somebody has written something else there."""
     text = function.variables.get(BEFORE)
@@ -160,6 +176,11 @@ def read_before(function: FunctionConfig) -> Before:
         ) from error
 
 
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc-internet.html, 2026-11-26
+_WAY_OUT: Final = (
+    "In a VPC the function has no way to the internet of its own, nor to AWS's services: what it reaches today it "
+    "reaches through a NAT gateway or VPC endpoints of its subnets alone. `efsprov detach` takes it out of the VPC again."
+)
 _IMAGE: Final = (
     "The function is a container image, which takes no layers: put the distribution efsprov-bootstrap into the image "
     "(`efsprov layer bootstrap --wheel` makes it)."

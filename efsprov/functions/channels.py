@@ -42,7 +42,7 @@ def read_channels(root: Path) -> tuple[ChannelFacts, ...]:
 
 
 def stated_channels(names: Iterable[str], target: str) -> tuple[ChannelFacts, ...]:
-    """Take the user's word for what the channels are built for; raises ``UsageError`` where it is no target."""
+    """Take the user's word for what the channels are built for; raises ``UsageError`` where it is not a target."""
     return tuple(ChannelFacts(name=name, target=Target.parse(target).name, current="as stated") for name in names)
 
 

@@ -9,10 +9,13 @@ from efsprov.functions.finding import Finding
 RULES: Final = (
     function_checks.check_credentials,
     function_checks.check_function,
+    function_checks.check_concurrency,
     function_checks.check_mount_path,
     storage_checks.check_file_system,
+    storage_checks.check_burst_credits,
     network_checks.check_vpc,
     network_checks.check_port,
+    network_checks.check_dns,
     storage_checks.check_identity_on_root,
     storage_checks.check_permissions,
     function_checks.check_target,
@@ -20,7 +23,7 @@ RULES: Final = (
     function_checks.check_limits,
     network_checks.check_way_out,
     storage_checks.check_lifecycle,
-    storage_checks.check_room,
+    storage_checks.check_disk_space,
 )
 
 

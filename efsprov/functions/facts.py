@@ -8,10 +8,10 @@ from efsprov.aws.file_system_details import AccessPointDetails, FileSystemDetail
 from efsprov.aws.filesystems import MountTarget
 from efsprov.aws.functions import FunctionConfig
 from efsprov.aws.identity import Identity
-from efsprov.aws.network import PortRule, Subnet
+from efsprov.aws.network import PortRule, Subnet, VpcDns
 from efsprov.aws.reachability import Way
 from efsprov.functions.channels import ChannelFacts
-from efsprov.functions.room import Room
+from efsprov.functions.disk_space import DiskSpace
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Facts:
     identity: Identity | Unread
     function: FunctionConfig | Unread | None = None
     builder: bool = False
+    builder_unread: Unread | None = None
+    """Why it is not known whether the function is a builder."""
     access_point: AccessPointDetails | Unread | None = None
     file_system: FileSystemDetails | Unread | None = None
     lifecycle: Lifecycle | Unread | None = None
@@ -49,6 +51,11 @@ class Facts:
     permissions: Mapping[str, bool] | Unread = field(default_factory=dict)
     channels: tuple[ChannelFacts, ...] | Unread | None = None
     wanted_channels: tuple[str, ...] = ()
-    room: Room | Unread | None = None
+    disk_space: DiskSpace | Unread | None = None
     account: Account | Unread | None = None
+    reserved: int | Unread | None = None
+    """How many of the function's environments may work at once, where that is reserved."""
+    dns: VpcDns | Unread | None = None
+    burst_credits: float | Unread | None = None
+    """Bytes that a file system in bursting mode may still read at full speed."""
     layer: str = "efsprov-bootstrap"

@@ -1,4 +1,4 @@
-"""What a doctor says: one line a finding, and the mend."""
+"""What a doctor says: one line a finding, and its remediation."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ Level = Literal["ok", "warning", "problem", "unknown"]
 class Finding(BaseModel):
     """``check`` names what was looked at. A "problem" keeps things from working, a "warning" makes them slow or dear.
 
-    "unknown" is what could not be read. ``mend`` says what to do; "" where nothing is to be done.
+    "unknown" is what could not be read. ``remediation`` says what to do; "" where nothing is to be done.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -20,7 +20,7 @@ class Finding(BaseModel):
     check: str
     level: Level
     message: str
-    mend: str = ""
+    remediation: str = ""
 
 
 def ok(check: str, message: str) -> Finding:
@@ -28,16 +28,16 @@ def ok(check: str, message: str) -> Finding:
     return Finding(check=check, level="ok", message=message)
 
 
-def warning(check: str, message: str, mend: str) -> Finding:
+def warning(check: str, message: str, remediation: str) -> Finding:
     """It works, but slowly, dearly or not for long."""
-    return Finding(check=check, level="warning", message=message, mend=mend)
+    return Finding(check=check, level="warning", message=message, remediation=remediation)
 
 
-def problem(check: str, message: str, mend: str) -> Finding:
+def problem(check: str, message: str, remediation: str) -> Finding:
     """It does not work."""
-    return Finding(check=check, level="problem", message=message, mend=mend)
+    return Finding(check=check, level="problem", message=message, remediation=remediation)
 
 
-def unknown(check: str, unread: Unread, mend: str = "") -> Finding:
+def unknown(check: str, unread: Unread, remediation: str = "") -> Finding:
     """It could not be read."""
-    return Finding(check=check, level="unknown", message=unread.why, mend=mend)
+    return Finding(check=check, level="unknown", message=unread.why, remediation=remediation)

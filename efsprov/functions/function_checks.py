@@ -40,10 +40,28 @@ def check_function(facts: Facts) -> Iterator[Finding]:
     elif function is not None and not function.settled:
         yield warning("function", f"{function.name} is being changed.", "Ask again in a minute.")
     elif function is not None:
+        if facts.builder_unread is not None:
+            yield unknown("function's tags", facts.builder_unread)
         what = f"{function.runtime or 'a container image'} on {function.arch}"
         yield ok("function", f"{function.name} is active, {what}.")
         if function.snap_start:
             yield problem("SnapStart", "It is on, and works with no file system.", "Switch it off.")
+
+
+def check_concurrency(facts: Facts) -> Iterator[Finding]:
+    """What is reserved for the function lets it run at all, and a builder be asked how far it is."""
+    function, reserved = facts.function, facts.reserved
+    if not isinstance(function, FunctionConfig) or reserved is None:
+        return
+    more = f"aws lambda put-function-concurrency --function-name {function.name} --reserved-concurrent-executions 10"
+    if isinstance(reserved, Unread):
+        yield unknown("reserved concurrency", reserved)
+    elif reserved == 0:
+        yield problem("reserved concurrency", f"None is left to {function.name}: every call of it is refused.", more)
+    elif facts.builder and reserved == 1:
+        yield warning("reserved concurrency", "1: a build shows no progress while it runs.", more)
+    else:
+        yield ok("reserved concurrency", f"{reserved}.")
 
 
 def check_mount_path(facts: Facts) -> Iterator[Finding]:
@@ -54,6 +72,14 @@ def check_mount_path(facts: Facts) -> Iterator[Finding]:
     if not function.mounted:
         yield problem(
             "mount path", f"{function.name} has no file system.", f"efsprov attach --function {function.name}"
+        )
+        return
+    if not function.mounted[0].is_efs:
+        yield problem(
+            "mount path",
+            f"{function.mounted[0].path} of {function.name} is not EFS but {function.mounted[0].access_point}: S3 Files has no hard "
+            "links, and renames by copying, so a root on it is neither small nor swapped at once.",
+            f"efsprov attach --function {function.name} --replace --access-point fsap-...",
         )
         return
     path = function.mounted[0].path

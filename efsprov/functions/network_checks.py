@@ -1,7 +1,7 @@
 """Rules about the network: from the function's subnets to the mount targets, and from the builder to the world."""
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from efsprov.aws.filesystems import MountTarget
@@ -54,17 +54,23 @@ def check_port(facts: Facts) -> Iterator[Finding]:
     near = [target for target in targets if target.zone in zones]
     if isinstance(facts.egress, Unread):
         yield unknown("security group, out", facts.egress)
-    elif shut := [t for t in near if not any(_lets_out(rule, t) for rule in facts.egress)]:
+    elif not (shut := [t for t in near if not any(_lets_out(rule, t) for rule in facts.egress)]):
+        yield ok("security group, out", f"TCP {_NFS} to the mount targets.")
+    elif unread := _unread(facts.egress, function.groups):
+        yield unknown("security group, out", unread)
+    else:
         yield problem(
             "security group, out",
             f"{', '.join(function.groups)} let no TCP {_NFS} out to {', '.join(t.id for t in shut)}.",
             f"Add an outgoing rule for TCP {_NFS} to the mount target's security group.",
         )
-    else:
-        yield ok("security group, out", f"TCP {_NFS} to the mount targets.")
     if isinstance(facts.ingress, Unread):
         yield unknown("security group, in", facts.ingress)
-    elif shut := [t for t in near if not _all_let_in(facts.ingress, t, function, subnets)]:
+    elif not (shut := [t for t in near if not _all_let_in(facts.ingress, t, function, subnets)]):
+        yield ok("security group, in", f"TCP {_NFS} from the function.")
+    elif unread := _unread(facts.ingress, [group for target in shut for group in target.groups]):
+        yield unknown("security group, in", unread)
+    else:
         groups = sorted({group for target in shut for group in target.groups})
         yield problem(
             "security group, in",
@@ -72,16 +78,39 @@ def check_port(facts: Facts) -> Iterator[Finding]:
             f"aws ec2 authorize-security-group-ingress --group-id {groups[0] if groups else 'GROUP'} --protocol tcp "
             f"--port {_NFS} --source-group {function.groups[0] if function.groups else 'GROUP'}",
         )
-    else:
-        yield ok("security group, in", f"TCP {_NFS} from the function.")
+
+
+def check_dns(facts: Facts) -> Iterator[Finding]:
+    """The VPC resolves the names of what the function calls, and of the file system where it is mounted by its name."""
+    found = facts.dns
+    if isinstance(found, Unread):
+        yield unknown("VPC DNS", found)
+    elif found is not None and not (found.support and found.hostnames):
+        # https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html
+        off = "enable-dns-hostnames" if found.support else "enable-dns-support"
+        yield warning(
+            "VPC DNS",
+            f"{found.vpc} has {off.replace('-', ' ')} off: names of VPC endpoints and of the file system are not resolved there.",
+            f"aws ec2 modify-vpc-attribute --vpc-id {found.vpc} --{off} Value=true",
+        )
+    elif found is not None:
+        yield ok("VPC DNS", f"{found.vpc} resolves names.")
 
 
 def check_way_out(facts: Facts) -> Iterator[Finding]:
-    """The builder function reaches the package index: a function in a VPC has no public address of its own."""
-    if not facts.builder or not isinstance(facts.function, FunctionConfig):
+    """The builder function reaches the package index: a function in a VPC has no public address of its own.
+
+    Of any other function it is only told what it reaches.
+    """
+    if not isinstance(facts.function, FunctionConfig) or not facts.function.subnets:
         return
+    check = "way to the index" if facts.builder else "way out"
     if isinstance(facts.ways, Unread):
-        yield unknown("way to the index", facts.ways)
+        yield unknown(check, facts.ways)
+        return
+    if not facts.builder:
+        through = all(way.leads not in {"", "internet"} for way in facts.ways)
+        yield ok(check, "Through its subnets' gateways." if through else "None: it reaches only what its VPC has.")
         return
     shut = [way for way in facts.ways if way.leads in {"", "internet"}]
     if not shut:
@@ -93,6 +122,16 @@ def check_way_out(facts: Facts) -> Iterator[Finding]:
         f"{', '.join(way.subnet for way in shut)}: {cause}.",
         "Put the function into subnets with a NAT gateway, or have an index that it reaches: a VPC endpoint of a "
         "repository, named with `efsprov builder deploy --env UV_DEFAULT_INDEX=...`.",
+    )
+
+
+def _unread(rules: tuple[PortRule, ...], groups: Collection[str]) -> Unread | None:
+    """Say which rules of the groups open the port to what is not resolved to addresses; None where there is none."""
+    names = [s for rule in rules if rule.group in groups and rule.first <= _NFS <= rule.last for s in rule.unread]
+    if not names:
+        return None
+    return Unread(
+        f"TCP {_NFS} is open to {', '.join(dict.fromkeys(names))}, which efsprov does not resolve to addresses."
     )
 
 

@@ -4,14 +4,17 @@ from collections.abc import Iterator
 from typing import Final
 
 from efsprov.aws.file_system_details import AccessPointDetails
+from efsprov.functions.disk_space import DiskSpace
 from efsprov.functions.facts import Facts, Unread
 from efsprov.functions.finding import Finding, ok, problem, unknown, warning
-from efsprov.functions.room import Room
 
 _MOUNT: Final = "elasticfilesystem:ClientMount"
 _WRITE: Final = "elasticfilesystem:ClientWrite"
 _SMALL: Final = 100 << 30
 _GIB: Final = 1 << 30
+# Of the 2.1 TiB that a new file system has (https://docs.aws.amazon.com/efs/latest/ug/performance.html).
+_FEW_CREDITS: Final = 100 << 30
+_STARTS: Final = 100  # cold starts that read a whole release
 
 
 def check_file_system(facts: Facts) -> Iterator[Finding]:
@@ -41,9 +44,25 @@ def check_file_system(facts: Facts) -> Iterator[Finding]:
         yield _access_point(point)
 
 
+def check_burst_credits(facts: Facts) -> Iterator[Finding]:
+    """A file system in bursting mode still has credits for some cold starts."""
+    found = facts.burst_credits
+    enough = max(_STARTS * _largest(facts), _FEW_CREDITS)
+    if isinstance(found, Unread):
+        yield unknown("burst credits", found)
+    elif found is not None and found < enough:
+        yield warning(
+            "burst credits",
+            f"{found / _GIB:.1f} GiB are left: after that, imports take what the size of the file system earns.",
+            f"aws efs update-file-system --file-system-id {getattr(facts.file_system, 'id', 'ID')} --throughput-mode elastic",
+        )
+    elif found is not None:
+        yield ok("burst credits", f"{found / _GIB:.0f} GiB.")
+
+
 def check_identity_on_root(facts: Facts) -> Iterator[Finding]:
     """The access point's user may read the root and, of the builder function, write it."""
-    point, room = facts.access_point, facts.room
+    point, disk_space = facts.access_point, facts.disk_space
     if not isinstance(point, AccessPointDetails):
         return
     if point.uid is None:
@@ -52,8 +71,8 @@ def check_identity_on_root(facts: Facts) -> Iterator[Finding]:
             f"{point.id} sets no user: each function acts as its own, and what one writes another may not replace.",
             "Use an access point with PosixUser (uid and gid).",
         )
-    elif isinstance(room, Room):
-        yield _user_and_mode(point, room)
+    elif isinstance(disk_space, DiskSpace):
+        yield _user_and_mode(point, disk_space)
     elif point.owner_uid is not None and point.owner_uid != point.uid and not _others_write(point.mode):
         yield warning(
             "access point user",
@@ -78,6 +97,11 @@ def check_permissions(facts: Facts) -> Iterator[Finding]:
         yield unknown("file system policy", facts.policy)
     else:
         yield ok("file system policy", "There is one.")
+    if facts.policy is None:
+        # "If a file system policy is not set, full access is granted to any anonymous client that can connect"
+        # (https://docs.aws.amazon.com/efs/latest/ug/iam-access-control-nfs-efs.html): no role is asked.
+        yield ok("role's permissions", "They do not count: the file system has no policy of its own.")
+        return
     if isinstance(facts.permissions, Unread):
         yield unknown(
             "role's permissions", facts.permissions, "Allow iam:SimulatePrincipalPolicy to have them checked."
@@ -86,11 +110,11 @@ def check_permissions(facts: Facts) -> Iterator[Finding]:
     needed = (_MOUNT, _WRITE) if facts.builder else (_MOUNT,)
     missing = [action for action in needed if not facts.permissions.get(action, False)]
     if missing:
-        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-filesystem.html asks for them on the role.
+        # The file system's policy may grant them to the role as well, which a simulation of the role does not see.
         role = getattr(facts.function, "role", "")
-        yield problem(
+        yield warning(
             "role's permissions",
-            f"{role} lacks {', '.join(missing)}.",
+            f"{role} lacks {', '.join(missing)}: mounting fails unless the file system's policy grants that.",
             "`efsprov iac iam --for attach` prints the policy.",
         )
     elif not facts.builder and facts.permissions.get(_WRITE, False):
@@ -128,17 +152,17 @@ def check_lifecycle(facts: Facts) -> Iterator[Finding]:
         yield ok("lifecycle policy", "Files stay in the standard storage.")
 
 
-def check_room(facts: Facts) -> Iterator[Finding]:
+def check_disk_space(facts: Facts) -> Iterator[Finding]:
     """There is room for one more release, and Lambda's quotas have some left."""
-    room, account = facts.room, facts.account
-    largest = max((c.bytes for c in facts.channels), default=0) if isinstance(facts.channels, tuple) else 0
-    if isinstance(room, Unread):
-        yield unknown("free space", room)
-    elif room is not None:
-        if room.free_bytes < 2 * largest or room.free_bytes < _GIB:
+    disk_space, account = facts.disk_space, facts.account
+    largest = _largest(facts)
+    if isinstance(disk_space, Unread):
+        yield unknown("free space", disk_space)
+    elif disk_space is not None:
+        if disk_space.free_bytes < 2 * largest or disk_space.free_bytes < _GIB:
             yield problem(
                 "free space",
-                f"{room.free_bytes / 1e9:.1f} GB are free; the largest release has {largest / 1e9:.1f} GB.",
+                f"{disk_space.free_bytes / 1e9:.1f} GB are free; the largest release has {largest / 1e9:.1f} GB.",
                 "`efsprov prune` removes old releases.",
             )
         else:
@@ -147,6 +171,11 @@ def check_room(facts: Facts) -> Iterator[Finding]:
         yield unknown("Lambda quotas", account)
     elif account is not None:
         yield from _quotas(account.code_bytes, account.code_limit, account.concurrency)
+
+
+def _largest(facts: Facts) -> int:
+    """The bytes of the largest current release, 0 where none is known."""
+    return max((c.bytes for c in facts.channels), default=0) if isinstance(facts.channels, tuple) else 0
 
 
 def _quotas(code: int, limit: int, concurrency: int) -> Iterator[Finding]:
@@ -181,12 +210,12 @@ def _access_point(point: AccessPointDetails) -> Finding:
     return ok("access point", f"{point.id} is available; its folder is {point.path}.")
 
 
-def _user_and_mode(point: AccessPointDetails, room: Room) -> Finding:
-    if room.uid == point.uid or _others_write(room.mode) or room.writable:
-        return ok("access point user", f"{point.id} acts as uid {point.uid}; the root belongs to uid {room.uid}.")
+def _user_and_mode(point: AccessPointDetails, disk_space: DiskSpace) -> Finding:
+    if disk_space.uid == point.uid or _others_write(disk_space.mode) or disk_space.writable:
+        return ok("access point user", f"{point.id} acts as uid {point.uid}; the root belongs to uid {disk_space.uid}.")
     return problem(
         "access point user",
-        f"{point.id} acts as uid {point.uid}; the root belongs to uid {room.uid} and has mode {room.mode}.",
+        f"{point.id} acts as uid {point.uid}; the root belongs to uid {disk_space.uid} and has mode {disk_space.mode}.",
         "Use an access point whose PosixUser is the folder's owner, or change the owner.",
     )
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import IO, Final
 
 from efsprov.core.errors import ModelError
+from efsprov.core.zip_members import is_folder
+from efsprov.models.formats.file_head import head
 from efsprov.models.formats.inspection import damaged
-from efsprov.models.formats.mapped import head
 from efsprov.models.formats.zips import SIGNATURE, open_zip, refuse_name
-from efsprov.store.oserrors import reported
+from efsprov.store.fs.errors import translate_os_errors
 
 _TAR_SUFFIXES: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _WHAT: Final = "archive"
@@ -35,7 +36,7 @@ def unpack(path: Path, into: Path) -> None:
     and what would not fit on the disk is refused before it is written.
     """
     read = _zip_members if path.name.lower().endswith(".zip") else _tar_members
-    with reported("Unpacking", into), _sound(path):
+    with translate_os_errors("Unpacking", into), _sound(path):
         for name, size, stream in read(path):
             _write(path, into, name, size, stream)
 
@@ -60,7 +61,7 @@ def _write(path: Path, into: Path, name: str, size: int, stream: IO[bytes]) -> N
 def _zip_members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
     with open_zip(path, what=_WHAT) as archive:
         for member in archive.infolist():
-            if not member.is_dir():
+            if not is_folder(member):
                 with archive.open(member) as stream:
                     yield member.filename, member.file_size, stream
 
@@ -76,7 +77,7 @@ def _tar_members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
                 continue
             stream = archive.extractfile(member) if member.isreg() and not member.issparse() else None
             if stream is None:
-                raise damaged(path, f"its member {name!r} is no plain file", what=_WHAT)
+                raise damaged(path, f"its member {name!r} is not a plain file", what=_WHAT)
             yield name, member.size, stream
 
 

@@ -10,8 +10,9 @@ from efsprov.core.manifest import Manifest
 from efsprov.models.formats.inspection import Format, RiskKind
 from efsprov.models.record import Record
 from efsprov.models.report import Report
+from efsprov.store.fs.errors import translate_os_errors
+from efsprov.store.fs.lookup import read_regular
 from efsprov.store.layout import Channel
-from efsprov.store.oserrors import reported
 from efsprov.store.verify import read_manifest
 
 
@@ -55,8 +56,8 @@ def read_model_manifest(channel: Channel, release: str) -> ModelManifest:
     """Return a model's manifest; raises ``NotFoundError`` or ``IntegrityError``."""
     read_manifest(channel, release)
     path = channel.release_path(release) / manifests.NAME
-    with reported("Reading the manifest", path):
-        text = path.read_bytes()
+    with translate_os_errors("Reading the manifest", path):
+        text = read_regular(path)
     try:
         return ModelManifest.model_validate_json(text)
     except ValidationError as error:

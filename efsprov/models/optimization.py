@@ -109,7 +109,7 @@ def _refuse(kind: Format, to: To, quantize: Quantize | None, prune: float | None
             hint="Prune the Keras model (.keras or .h5) it came from.",
         )
     if prune is not None and not 0 < prune < 1:
-        raise UsageError(f"--prune {prune:g} is no share of the weights.", hint="For example: --prune 0.5")
+        raise UsageError(f"--prune {prune:g} is not a share of the weights.", hint="For example: --prune 0.5")
 
 
 def _why_not(kind: Format) -> str:

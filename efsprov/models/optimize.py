@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from efsprov.core.errors import ModelError, UsageError
+from efsprov.core.errors import BuildError, ModelError, UsageError
 from efsprov.models.formats.detect import inspect_model
 from efsprov.models.formats.inspection import Format, Inspection
 from efsprov.models.formats.onnx import check_onnx
@@ -19,12 +19,12 @@ from efsprov.models.provision import content_digest
 from efsprov.models.publish import ModelDraft, Published, publish_model
 from efsprov.models.release_tools import ReleaseTools
 from efsprov.models.report import Comparison, Measured, Report
-from efsprov.pipeline.scratch import scratch_folder
-from efsprov.pipeline.steps import Steps
-from efsprov.pipeline.tree import list_tree
+from efsprov.pipeline.stage.tree import list_tree
+from efsprov.pipeline.tools.progress import ProgressReporter
+from efsprov.pipeline.tools.scratch import scratch_folder
+from efsprov.store.fs.errors import translate_os_errors
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel
-from efsprov.store.oserrors import reported
 from efsprov.store.publish import check_usable
 
 _SAVEDMODEL_PARTS: Final = frozenset({*SAVEDMODEL_NAMES, "fingerprint.pb", "keras_metadata.pb"})
@@ -54,45 +54,45 @@ class Optimization:
     wait: bool = True
 
 
-def plan_optimization(model: Channel, release: str, wish: Optimization) -> tuple[ModelManifest, tuple[Step, ...]]:
-    """Return what ``release`` of ``model`` is and the steps to what ``wish`` wants of it.
+def plan_optimization(model: Channel, release: str, wanted: Optimization) -> tuple[ModelManifest, tuple[Step, ...]]:
+    """Return what ``release`` of ``model`` is and the steps to what ``wanted`` wants of it.
 
     Raises an ``EfsprovError`` for what cannot be done, whatever the tools.
     """
-    _check_samples(wish)
+    _check_samples(wanted)
     manifest = read_model_manifest(model, release)
-    calibrated = wish.representative is not None
-    plan = plan_steps(manifest.model.format, wish.to, wish.quantize, wish.prune, calibrated=calibrated)
+    calibrated = wanted.representative is not None
+    plan = plan_steps(manifest.model.format, wanted.to, wanted.quantize, wanted.prune, calibrated=calibrated)
     check_usable(model, read_state(model), release)
     return manifest, plan
 
 
 def optimize(
-    model: Channel, release: str, wish: Optimization, tools: ReleaseTools, steps: Steps, *, into: Channel
+    model: Channel, release: str, wanted: Optimization, tools: ReleaseTools, steps: ProgressReporter, *, into: Channel
 ) -> Published:
-    """Publish in ``into`` what ``wish`` makes of ``release`` of ``model``; its manifest has the lineage and the report.
+    """Publish in ``into`` what ``wanted`` makes of ``release`` of ``model``; its manifest has the lineage and the report.
 
     Raises an ``EfsprovError``; then the root is as it was.
     """
-    manifest, plan = plan_optimization(model, release, wish)
+    manifest, plan = plan_optimization(model, release, wanted)
     facts = manifest.model
     source = model.release_path(release) / model.payload
     with scratch_folder() as scratch:
         tree = scratch / "tree"
         files = tree / into.payload
         files.mkdir(parents=True)
-        begin = _described(facts.format, source / facts.entry if facts.entry else source, facts, wish)
+        begin = _described(facts.format, source / facts.entry if facts.entry else source, facts, wanted)
         with steps.step("convert", ", then ".join(step.text for step in plan)) as step:
-            made, versions, sparsity = _convert(begin, plan, wish, tools, scratch)
+            made, versions, sparsity = _convert(begin, source, plan, wanted, tools, scratch)
             for each in Path(made["path"]).parent.iterdir():
                 shutil.move(each, files / each.name)
             made = made | {"path": str(files / Path(made["path"]).name)}
             _bring_along(source, files, facts)
             step.outcome = made["format"]
         with steps.step("measure") as step:
-            report = _measure(begin, made, wish, tools, scratch, sparsity)
+            report = _measure(begin, source, made, wanted, tools, scratch, sparsity)
             step.outcome = _words(report)
-        _require(report, wish.require_agreement)
+        _require(report, wanted.require_agreement)
         entries = list_tree(files, {})
         inspection = inspect_model(files, [entry.path for entry in entries])
         trusted = require_trust(into.name, inspection, facts.trusted)
@@ -114,34 +114,39 @@ def optimize(
                 made_for=_made_for(facts, inspection),
                 lineage=lineage,
             ),
-            {**manifest.meta, **wish.meta},
+            {**manifest.meta, **wanted.meta},
             (f"{model.name}/{release}", *lineage.steps),
         )
-        return publish_model(into, tree, entries, draft, steps, activate=wish.activate, wait=wish.wait)
+        return publish_model(into, tree, entries, draft, steps, activate=wanted.activate, wait=wanted.wait)
 
 
-def _check_samples(wish: Optimization) -> None:
-    for path in (wish.representative, wish.evaluate):
+def _check_samples(wanted: Optimization) -> None:
+    for path in (wanted.representative, wanted.evaluate):
         if path is not None and (path.suffix not in _SAMPLE_SUFFIXES or not path.is_file()):
-            why = "is no file" if path.suffix in _SAMPLE_SUFFIXES else "is no .npy or .npz"
+            why = "is not a file" if path.suffix in _SAMPLE_SUFFIXES else "is neither .npy nor .npz"
             raise UsageError(
                 f"{path} {why}.", hint="numpy.save and numpy.savez write samples; one array for each input."
             )
 
 
-def _described(kind: Format, path: Path, facts: ModelFacts, wish: Optimization) -> dict[str, Any]:
+def _described(kind: Format, path: Path, facts: ModelFacts, wanted: Optimization) -> dict[str, Any]:
     """What a script in a release is told of a model."""
     return {
         "format": kind,
         "path": str(path.resolve()),
         "trusted": bool(facts.trusted),
-        "signature": wish.signature,
-        "input_shape": list(wish.input_shape),
+        "signature": wanted.signature,
+        "input_shape": list(wanted.input_shape),
     }
 
 
 def _convert(
-    begin: dict[str, Any], plan: tuple[Step, ...], wish: Optimization, tools: ReleaseTools, scratch: Path
+    begin: dict[str, Any],
+    source: Path,
+    plan: tuple[Step, ...],
+    wanted: Optimization,
+    tools: ReleaseTools,
+    scratch: Path,
 ) -> tuple[dict[str, Any], dict[str, str], float | None]:
     model, sparsity = begin, None
     versions: dict[str, str] = {}
@@ -155,13 +160,23 @@ def _convert(
             "out": str(out),
             "quantize": step.quantize,
             "sparsity": step.sparsity,
-            "representative": str(wish.representative.resolve()) if wish.representative else None,
+            "representative": str(wanted.representative.resolve()) if wanted.representative else None,
         }
-        answer = tools.run(request, folder)
+        samples = [wanted.representative] if wanted.representative else []
+        answer = tools.run(request, folder, [source, *samples])
+        source = _made_in(out, answer["path"])
         model = begin | {"format": answer["format"], "path": answer["path"]}
         versions |= answer["versions"]
         sparsity = answer.get("sparsity", sparsity)
     return model, versions, sparsity
+
+
+def _made_in(out: Path, path: str) -> Path:
+    """Return the folder of what a step made; raises ``BuildError`` for one that is elsewhere than in ``out``."""
+    made = Path(path)
+    if not made.parent.resolve().is_relative_to(out.resolve()) or made.is_symlink():
+        raise BuildError("The step put its result elsewhere than it was asked to.", hint="Nothing was published.")
+    return made.parent
 
 
 def _bring_along(source: Path, files: Path, facts: ModelFacts) -> None:
@@ -170,7 +185,7 @@ def _bring_along(source: Path, files: Path, facts: ModelFacts) -> None:
     if facts.format == "onnx":
         place = (source / facts.entry).parent.relative_to(source)
         own |= {(place / name).as_posix() for name in check_onnx(source / facts.entry)}
-    with reported("Copying the model's other files", source):
+    with translate_os_errors("Copying the model's other files", source):
         for path in sorted(source.rglob("*")):
             name = path.relative_to(source).as_posix()
             if path.is_file() and name not in own and not _is_savedmodel(name, facts):
@@ -187,44 +202,46 @@ def _is_savedmodel(name: str, facts: ModelFacts) -> bool:
 
 def _measure(
     begin: dict[str, Any],
+    source: Path,
     made: dict[str, Any],
-    wish: Optimization,
+    wanted: Optimization,
     tools: ReleaseTools,
     scratch: Path,
     sparsity: float | None,
 ) -> Report:
     folder = scratch / "measure"
     folder.mkdir()
-    given = wish.evaluate or wish.representative
+    given = wanted.evaluate or wanted.representative
     request = {
         "do": "measure",
         "before": begin,
         "after": made,
         "samples": str(given.resolve()) if given else None,
     }
-    told = tools.run(request, folder)
+    samples = [given] if given else []
+    result = tools.run(request, folder, [source, Path(made["path"]).parent, *samples])
     before, after = (
         Measured(
             format=model["format"],
             bytes=_bytes(Path(model["path"])),
             gzip_bytes=_compressed(Path(model["path"])) if sparsity is not None else None,
-            **told.get(key, {}),
+            **result.get(key, {}),
         )
         for key, model in (("before", begin), ("after", made))
     )
     return Report(
         before=before,
         after=after,
-        comparison=Comparison(data=_data(wish), **told["comparison"]) if "comparison" in told else None,
-        left_out=told.get("left_out", ""),
+        comparison=Comparison(data=_data(wanted), **result["comparison"]) if "comparison" in result else None,
+        left_out=result.get("left_out", ""),
         sparsity=sparsity,
     )
 
 
-def _data(wish: Optimization) -> Literal["representative", "evaluation", "random"]:
-    if wish.evaluate:
+def _data(wanted: Optimization) -> Literal["representative", "evaluation", "random"]:
+    if wanted.evaluate:
         return "evaluation"
-    return "representative" if wish.representative else "random"
+    return "representative" if wanted.representative else "random"
 
 
 def _require(report: Report, least: float | None) -> None:
@@ -232,7 +249,7 @@ def _require(report: Report, least: float | None) -> None:
         return
     found = report.comparison.top1_agreement if report.comparison else None
     if found is None:
-        why = report.left_out or "the output is no list of classes"
+        why = report.left_out or "the output is not a list of classes"
         raise ModelError(
             f"The agreement of both models cannot be measured: {why}.", hint="Leave --require-agreement out."
         )

@@ -10,8 +10,10 @@ _INSTEAD: Final[dict[RiskKind, str]] = {
     "pickle": "save tensors only (safetensors, or torch.save of a state_dict)",
     "torchscript": "save the weights as safetensors, or export to ONNX",
     "h5": "save it as `.keras` without Lambda layers, or export a SavedModel",
-    "keras-code": "replace the layer by a registered one of your own package, or export a SavedModel",
+    "keras-code": "use layers of Keras alone, or export a SavedModel",
     "savedmodel-ops": "export without these operations",
+    "code": "leave it out of the folder that you push, or name Keras's, PyTorch's or ONNX's own parts only",
+    "unknown": "save it in a format of docs/reference/model-formats.md, or leave it out of the folder that you push",
 }
 
 

@@ -14,7 +14,7 @@ from efsprov.core.channel_name import check_channel_name
 from efsprov.core.errors import EfsprovError, FetchError, UsageError
 from efsprov.core.filelist import FileEntry
 from efsprov.core.history import State
-from efsprov.core.wording import counted
+from efsprov.core.wording import pluralize
 from efsprov.models.archives import is_archive, unpack
 from efsprov.models.formats.detect import inspect_model
 from efsprov.models.formats.inspection import RiskKind
@@ -22,9 +22,9 @@ from efsprov.models.manifest import ModelFacts
 from efsprov.models.policy import require_trust
 from efsprov.models.publish import ModelDraft, Published, publish_model
 from efsprov.models.source import Fetched, Source
-from efsprov.pipeline.scratch import cache_folder, scratch_folder
-from efsprov.pipeline.steps import Steps
-from efsprov.pipeline.tree import list_tree
+from efsprov.pipeline.stage.tree import list_tree
+from efsprov.pipeline.tools.progress import ProgressReporter
+from efsprov.pipeline.tools.scratch import cache_folder, scratch_folder
 from efsprov.store.layout import Channel
 
 _MOST_META = 64
@@ -45,14 +45,15 @@ class Provision:
     trusted: frozenset[RiskKind] = frozenset()
     activate: bool = True
     wait: bool = True
+    again: bool = False
 
 
-def provision(channel: Channel, source: Source, wish: Provision, steps: Steps) -> Published:
+def provision(channel: Channel, source: Source, wanted: Provision, steps: ProgressReporter) -> Published:
     """Make a release of model ``channel`` out of ``source``; one that holds the same already is used again.
 
     Raises an ``EfsprovError``; then the root is as it was. What a resumable source brought stays for the next try.
     """
-    _check_wish(wish)
+    _check_request(wanted)
     with _workplace(source) as place:
         tree, share = place / "tree", not _same_device(place, channel)
         files = tree / channel.payload
@@ -61,7 +62,7 @@ def provision(channel: Channel, source: Source, wish: Provision, steps: Steps) -
             fetched = source.fetch(files, notes=place, share=share, progress=step.bytes)
         with steps.step("check") as step:
             entries = list_tree(files, {})
-            sha256 = _check_pin(source, fetched, entries, wish.sha256)
+            sha256 = _check_pin(source, fetched, entries, wanted.sha256)
             named = files / entries[0].path if fetched.is_file else files
             if fetched.is_file and is_archive(named):
                 tree = place / "unpacked"
@@ -70,20 +71,22 @@ def provision(channel: Channel, source: Source, wish: Provision, steps: Steps) -
                 named = files
             with _called(source.uri, named):
                 inspection = inspect_model(files, [entry.path for entry in entries])
-            trusted = require_trust(channel.name, inspection, wish.trusted)
-            step.outcome = f"{inspection.format}, {counted(len(entries), 'file')}"
+            trusted = require_trust(channel.name, inspection, wanted.trusted)
+            step.outcome = f"{inspection.format}, {pluralize(len(entries), 'file')}"
         if not share:
             _let_all_read(tree)
         facts = ModelFacts(
             format=inspection.format,
             entry=inspection.entry,
             sha256=sha256,
-            origin={**fetched.origin, **wish.origin},
+            origin={**fetched.origin, **wanted.origin},
             trusted=trusted,
-            made_for=wish.made_for,
+            made_for=wanted.made_for,
         )
-        draft = ModelDraft(facts, wish.meta, (source.uri,), wish.superseded_by)
-        return publish_model(channel, tree, entries, draft, steps, activate=wish.activate, wait=wish.wait)
+        draft = ModelDraft(facts, wanted.meta, (source.uri,), wanted.superseded_by)
+        return publish_model(
+            channel, tree, entries, draft, steps, activate=wanted.activate, wait=wanted.wait, again=wanted.again
+        )
 
 
 def content_digest(entries: tuple[FileEntry, ...]) -> str:
@@ -91,13 +94,13 @@ def content_digest(entries: tuple[FileEntry, ...]) -> str:
     return filelist.digest(filelist.dump(entries))
 
 
-def _check_wish(wish: Provision) -> None:
-    if wish.sha256 is not None and (len(wish.sha256) != 64 or set(wish.sha256) - set("0123456789abcdef")):
+def _check_request(wanted: Provision) -> None:
+    if wanted.sha256 is not None and (len(wanted.sha256) != 64 or set(wanted.sha256) - set("0123456789abcdef")):
         raise UsageError("--sha256 takes 64 hexadecimal digits.", hint="`sha256sum FILE` prints them.")
-    if wish.made_for:
-        check_channel_name(wish.made_for)
-    if len(wish.meta) > _MOST_META or any(
-        not key or len(key) > 64 or len(text) > 1000 for key, text in wish.meta.items()
+    if wanted.made_for:
+        check_channel_name(wanted.made_for)
+    if len(wanted.meta) > _MOST_META or any(
+        not key or len(key) > 64 or len(text) > 1000 for key, text in wanted.meta.items()
     ):
         raise UsageError(
             f"Metadata has at most {_MOST_META} entries, with keys of 1 to 64 and values of up to 1000 characters.",

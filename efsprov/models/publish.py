@@ -15,9 +15,9 @@ from efsprov.core.filelist import FileEntry
 from efsprov.core.history import State
 from efsprov.core.manifest import Builder, Figures
 from efsprov.models.manifest import ModelFacts, ModelManifest, read_model_manifest
-from efsprov.pipeline.place import place
-from efsprov.pipeline.publication import publish_once
-from efsprov.pipeline.steps import Steps
+from efsprov.pipeline.publish.place import place
+from efsprov.pipeline.publish.publish_once import publish_once
+from efsprov.pipeline.tools.progress import ProgressReporter
 from efsprov.store.current import project
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel
@@ -40,10 +40,10 @@ class ModelDraft:
 
     def digest(self, entries: Sequence[FileEntry]) -> str:
         """Return what makes two releases the same: the files and what is said of them, but not where they came from."""
-        said = self.facts.model_dump(mode="json", exclude={"origin", "sha256", "trusted"})
-        if said["lineage"]:
-            said["lineage"].pop("report")  # latencies differ from run to run
-        text = json.dumps([said, sorted(self.meta.items())], sort_keys=True)
+        output = self.facts.model_dump(mode="json", exclude={"origin", "sha256", "trusted"})
+        if output["lineage"]:
+            output["lineage"].pop("report")  # latencies differ from run to run
+        text = json.dumps([output, sorted(self.meta.items())], sort_keys=True)
         return filelist.digest(filelist.dump(entries) + text)
 
 
@@ -66,10 +66,11 @@ def publish_model(
     top: Path,
     entries: Sequence[FileEntry],
     draft: ModelDraft,
-    steps: Steps,
+    steps: ProgressReporter,
     *,
     activate: bool,
     wait: bool,
+    again: bool = False,
 ) -> Published:
     """Publish what lies in ``top``'s payload folder, listed in ``entries`` (paths relative to that folder).
 
@@ -78,7 +79,9 @@ def publish_model(
     """
     files = tuple(FileEntry(f"{channel.payload}/{e.path}", e.size, e.sha256, 0o644) for e in entries)
     try:
-        done = publish_once(channel, _Payload(top, files, draft, steps), steps, activate=activate, wait=wait)
+        done = publish_once(
+            channel, _Payload(top, files, draft, steps), steps, activate=activate, wait=wait, again=again
+        )
     except _SupersededError as error:
         return _left_alone(channel, error.release)
     manifest = done.manifest
@@ -100,7 +103,7 @@ class _Payload:
     top: Path
     files: tuple[FileEntry, ...]
     draft: ModelDraft
-    steps: Steps
+    steps: ProgressReporter
     run: str = ""
 
     @cached_property

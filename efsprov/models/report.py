@@ -26,7 +26,7 @@ class Comparison(Record):
 
     ``max_error`` and ``mean_error`` are of the absolute differences of all output numbers, ``scale`` is the mean
     absolute output before. ``top1_agreement`` is the share of samples with the same largest output, None where the
-    output is no list of classes.
+    output is not a list of classes.
     """
 
     data: Literal["representative", "evaluation", "random"]

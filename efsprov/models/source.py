@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from efsprov.core.errors import ModelError, UsageError
-from efsprov.core.filelist import is_inside
-from efsprov.store.oserrors import reported
+from efsprov.core.filelist import is_inside, unfit_for_a_root
+from efsprov.store.fs.errors import translate_os_errors
 
 Progress = Callable[[int, int], None]
 """Is told bytes done and bytes in all."""
@@ -86,13 +86,15 @@ class LocalSource:
             raise UsageError(
                 f"There is no file or folder {path}.", hint="Name a file, a folder, an archive, or s3://BUCKET/KEY."
             )
-        with reported("Reading the model", path):
+        with translate_os_errors("Reading the model", path):
             if path.is_dir():
                 files = [(name, path / name) for name in _files_below(path)]
             elif path.is_file():
                 files = [(path.name, path)]
             else:
-                raise ModelError(f"{path} is no file and no folder.", hint="Name the file or folder of the model.")
+                raise ModelError(
+                    f"{path} is neither a file nor a folder.", hint="Name the file or folder of the model."
+                )
             _gather(files, into, share=share, progress=progress)
             return Gathered({"uri": self.uri}, path.is_file())
 
@@ -131,6 +133,10 @@ def _files_below(top: Path) -> Iterator[str]:
             name = f"{folder}/{entry.name}" if folder else entry.name
             if entry.name in _NOT_A_MODEL:
                 continue
+            if reason := unfit_for_a_root(name):
+                raise ModelError(
+                    f"{top / name[:80]}: {reason}.", hint="Nothing was published. Push a folder that is flatter."
+                )
             _check_entry(top, name)
             if entry.is_dir():
                 pending.append((name, above | {identity}))

@@ -46,7 +46,7 @@ def read_uploads(event: Any) -> tuple[Upload, ...]:
         return tuple(_read(event))
     except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(
-            f"This is no event about uploads to S3: {str(event)[:200]}",
+            f"This is not an event about uploads to S3: {str(event)[:200]}",
             hint="Let S3 (s3:ObjectCreated:*) or EventBridge (source aws.s3, detail-type 'Object Created') send events.",
         ) from error
 
@@ -77,30 +77,30 @@ def superseded_by(channel: Channel, state: State, uri: str, sequencer: str) -> s
         known = origin.get(SEQUENCER, "")
         if origin.get("uri", "").partition("?")[0] == uri and known and sequencer:
             width = max(len(known), len(sequencer))
-            known, asked = known.ljust(width, "0"), sequencer.ljust(width, "0")
+            known, request = known.ljust(width, "0"), sequencer.ljust(width, "0")
             # The very upload may have been published by somebody who was killed before it was made current.
-            if known > asked or (known == asked and release.activated):
+            if known > request or (known == request and release.activated):
                 return release.id
     return None
 
 
 def _read(event: Any) -> Iterator[Upload]:
     if "detail" in event:
-        told = event["detail"]["object"]
+        result = event["detail"]["object"]
         if event["detail-type"] == "Object Created":
             yield Upload(
                 bucket=event["detail"]["bucket"]["name"],
-                key=told["key"],
-                version=told.get("version-id"),
-                sequencer=told.get("sequencer", ""),
+                key=result["key"],
+                version=result.get("version-id"),
+                sequencer=result.get("sequencer", ""),
             )
         return
     for record in event["Records"]:
-        told = record["s3"]["object"]
+        result = record["s3"]["object"]
         if record["eventName"].startswith("ObjectCreated:"):
             yield Upload(
                 bucket=record["s3"]["bucket"]["name"],
-                key=unquote_plus(told["key"]),
-                version=told.get("versionId"),
-                sequencer=told.get("sequencer", ""),
+                key=unquote_plus(result["key"]),
+                version=result.get("versionId"),
+                sequencer=result.get("sequencer", ""),
             )

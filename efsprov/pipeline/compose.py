@@ -1,6 +1,6 @@
 """Composes a release in a local scratch folder: fetch, stage, check, compile, smoke, index. Nothing touches the root."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,18 +13,23 @@ from efsprov.core.lock import parse_lock
 from efsprov.core.manifest import Distribution, Smoke
 from efsprov.core.slim import LIST_NAME
 from efsprov.core.target import Target
-from efsprov.core.wording import counted
-from efsprov.pipeline.compile import bytecode_cache, compile_sources
-from efsprov.pipeline.index import write_index
-from efsprov.pipeline.installer_settings import InstallerSettings
-from efsprov.pipeline.interpreter import Interpreter, find_interpreter
-from efsprov.pipeline.scratch import cache_folder
-from efsprov.pipeline.slim import Slimmed, left_out_list, slim_site
-from efsprov.pipeline.smoke import SmokeResult, smoke
-from efsprov.pipeline.stage import stage
-from efsprov.pipeline.steps import Steps
-from efsprov.pipeline.touched import TouchedPages
-from efsprov.pipeline.tree import Fingerprint, fingerprints, list_tree, tidy
+from efsprov.core.wording import pluralize
+from efsprov.pipeline.imports.both_ways import import_by_index
+from efsprov.pipeline.imports.compile import bytecode_cache, compile_sources
+from efsprov.pipeline.imports.import_index import write_index
+from efsprov.pipeline.imports.proven import ProvenImport
+from efsprov.pipeline.imports.smoke import SmokeResult, Touched, smoke
+from efsprov.pipeline.imports.touched_pages import TouchedPages
+from efsprov.pipeline.stage.slim import Slimmed, left_out_list, slim_site
+from efsprov.pipeline.stage.stage import stage
+from efsprov.pipeline.stage.tree import Fingerprint, fingerprints, list_tree, settle_modes, tidy
+from efsprov.pipeline.tools.installer_settings import InstallerSettings
+from efsprov.pipeline.tools.interpreter import Interpreter, find_interpreter
+from efsprov.pipeline.tools.progress import ProgressReporter
+from efsprov.pipeline.tools.scratch import cache_folder
+
+_KEEP = ".keep"
+_MOST_FOLDERS = 20
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,12 @@ class Composed:
 
 
 def compose(
-    request: BuildRequest, target: Target, scratch: Path, steps: Steps, *, settings: InstallerSettings | None = None
+    request: BuildRequest,
+    target: Target,
+    scratch: Path,
+    steps: ProgressReporter,
+    *,
+    settings: InstallerSettings | None = None,
 ) -> Composed:
     """Build what ``request`` asks for in ``scratch/tree``; raises an ``EfsprovError`` of the step that failed.
 
@@ -50,7 +60,7 @@ def compose(
     lock = parse_lock(request.lock)
     tree, site = scratch / "tree", scratch / "tree" / "site"
     tree.mkdir()
-    (tree / locks.NAME).write_text(request.lock, "utf-8")
+    (tree / locks.NAME).write_text(lock.without_queries().dump(), "utf-8")
     staged = stage(
         lock,
         target,
@@ -67,25 +77,33 @@ def compose(
     tidy(site)
     with steps.step("compile") as step:
         compiled = compile_sources(site, python, slimmed.hashes, bytecode_cache(python))
-        step.outcome = counted(compiled.compiled, "module") + (
+        step.outcome = pluralize(compiled.compiled, "module") + (
             f", {compiled.known} of them known" if compiled.known else ""
         )
     hashes = {**slimmed.hashes, **compiled.hashes}
     before = fingerprints(site)
-    imported, tested = _smoke(request, target, site, python, staged.import_names, steps, hashes)
-    with steps.step("index") as step, ThreadPoolExecutor(1) as aside:
-        looked = aside.submit(fingerprints, site)
-        index = write_index(tree, site, python.path, imported, arch=target.arch)
-        after = looked.result()
+    imported, tested, made = _smoke(request, target, site, python, staged.import_names, steps, hashes)
+    before |= made
+    with steps.step("index") as step, ThreadPoolExecutor(2) as aside:
+        fingerprinted = aside.submit(fingerprints, site)
+        index = write_index(tree, site, python.path, imported, arch=target.arch, bound=request.lock_digest[:8])
+        proven = ProvenImport(cache_folder() / "proven", hashes, python, imported) if imported else None
+        compare = proven is not None and not proven.is_known
+        again = aside.submit(import_by_index, tree, python.path, imported) if compare and imported else None
+        after = fingerprinted.result()
         _refuse_changes(before, after, tested.imports)
-        step.outcome = f"{counted(index.modules, 'module')}, {index.hot_modules} of them on the import's path"
+        step.outcome = f"{pluralize(index.modules, 'module')}, {index.hot_modules} of them on the import's path"
+        settle_modes(tree, done=(site.name,))
         known = {f"site/{path}": sha256 for path, sha256 in hashes.items()} | dict(index.sha256)
         files = list_tree(tree, known, seen={site.name: after})
+        if again and proven:
+            again.result()
+            proven.remember()
     left_out = {rule: saving.bytes for rule, saving in slimmed.saved.items()}
     return Composed(tree, files, staged.distributions, tested, f"{python} ({target.name})", left_out)
 
 
-def _slim(request: BuildRequest, tree: Path, site: Path, hashes: dict[str, str], steps: Steps) -> Slimmed:
+def _slim(request: BuildRequest, tree: Path, site: Path, hashes: dict[str, str], steps: ProgressReporter) -> Slimmed:
     """Leave out what the request says, and list it in the release."""
     if not request.slim:
         return Slimmed(hashes)
@@ -93,7 +111,7 @@ def _slim(request: BuildRequest, tree: Path, site: Path, hashes: dict[str, str],
         slimmed = slim_site(site, request.slim, hashes=hashes)
         (tree / LIST_NAME).write_text(left_out_list(slimmed.left_out, below="site"), "utf-8", "surrogateescape")
         saved = sum(saving.bytes for saving in slimmed.saved.values())
-        step.outcome = f"{counted(len(slimmed.left_out), 'file')} left out, {saved / 1e6:.0f} MB saved"
+        step.outcome = f"{pluralize(len(slimmed.left_out), 'file')} left out, {saved / 1e6:.0f} MB saved"
     for remark in slimmed.remarks:
         steps.warn("stage", remark)
     return slimmed
@@ -105,14 +123,17 @@ def _smoke(
     site: Path,
     python: Interpreter,
     names: tuple[str, ...],
-    steps: Steps,
+    steps: ProgressReporter,
     hashes: Mapping[str, str],
-) -> tuple[SmokeResult | None, Smoke]:
-    """Import the release, unless this machine cannot run it; then say so."""
+) -> tuple[SmokeResult | None, Smoke, dict[str, Fingerprint]]:
+    """Import the release, unless this machine cannot run it; then say so.
+
+    Returned is also what was put into the site meanwhile: see ``_import_with_folders``.
+    """
     if target.arch != python.arch:
         left_out = f"this builder is {python.arch}, the release {target.arch}"
         steps.warn("smoke", f"The smoke test is left out: {left_out}.")
-        return None, Smoke(left_out=left_out)
+        return None, Smoke(left_out=left_out), {}
     imports = request.imports or names
     if not imports:
         raise SmokeError(
@@ -120,12 +141,59 @@ def _smoke(
         )
     with steps.step("smoke", f"import {', '.join(imports)}") as step:
         pages = TouchedPages(cache_folder() / "touched", hashes, python, imports)
-        result = smoke(site, python.path, imports, touched=pages.recall())
+        result, made = _import_with_folders(site, python, imports, pages.recall())
         pages.remember(result.libraries)
-        step.outcome = f"import {', '.join(imports)}: {counted(len(result.modules), 'module')}"
-    return result, Smoke(
-        imports=imports, python=str(python), seconds=round(result.seconds, 3), modules=len(result.modules)
+        step.outcome = f"import {', '.join(imports)}: {pluralize(len(result.modules), 'module')}"
+    if result.writes:
+        steps.note(
+            "smoke",
+            f"Importing {', '.join(imports)} wanted to change {_some(result.writes)} in the release, and works without: "
+            "functions see a release read-only.",
+        )
+    if made:
+        steps.note(
+            "smoke", f"Importing {', '.join(imports)} makes folders in the release; it has them already: {_some(made)}."
+        )
+    tested = Smoke(
+        imports=imports,
+        python=str(python),
+        seconds=round(result.seconds, 3),
+        modules=len(result.modules),
+        box=result.box,
     )
+    return result, tested, made
+
+
+def _import_with_folders(
+    site: Path, python: Interpreter, imports: tuple[str, ...], touched: Touched | None
+) -> tuple[SmokeResult, dict[str, Fingerprint]]:
+    """Import; where that fails because folders cannot be made in a read-only release, put them there, and try again.
+
+    A package that makes a cache folder beside itself does not work in a function unless the folder is there already. File
+    lists name no empty folders, so each holds an empty file.
+    """
+    made: dict[str, Fingerprint] = {}
+    while True:
+        try:
+            return smoke(site, python.path, imports, touched=touched), made
+        except SmokeError as error:
+            missing = [name for name in error.wanted_folders if not (site / name).exists()]
+            if not missing or len(made) > _MOST_FOLDERS:
+                raise
+            for name in missing:
+                (site / name).mkdir(parents=True)
+                for folder in (site / name, *(site / name).parents):
+                    if folder == site:
+                        break
+                    folder.chmod(0o755)
+                (site / name / _KEEP).touch(mode=0o644)
+                made[f"{name}/{_KEEP}"] = Fingerprint.of((site / name / _KEEP).lstat())
+
+
+def _some(paths: Iterable[str]) -> str:
+    """Name the first of several paths."""
+    first, *rest = sorted(paths)
+    return f"{first} and {len(rest)} more" if rest else first
 
 
 def _refuse_changes(

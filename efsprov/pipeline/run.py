@@ -10,14 +10,15 @@ from efsprov.core import filelist
 from efsprov.core.build import BuildRequest, BuildResult
 from efsprov.core.events import Emit
 from efsprov.core.history import State
+from efsprov.core.lock import parse_lock
 from efsprov.core.manifest import Builder, Figures, Manifest
 from efsprov.core.target import Target
 from efsprov.pipeline.compose import Composed, compose
-from efsprov.pipeline.installer_settings import InstallerSettings
-from efsprov.pipeline.place import place
-from efsprov.pipeline.publication import publish_once
-from efsprov.pipeline.scratch import scratch_folder
-from efsprov.pipeline.steps import Steps
+from efsprov.pipeline.publish.place import place
+from efsprov.pipeline.publish.publish_once import publish_once
+from efsprov.pipeline.tools.installer_settings import InstallerSettings
+from efsprov.pipeline.tools.progress import ProgressReporter
+from efsprov.pipeline.tools.scratch import scratch_folder
 from efsprov.store.layout import Channel, Root
 from efsprov.store.publisher_lock import PublisherLock
 from efsprov.store.verify import read_manifest
@@ -37,9 +38,9 @@ def build(
     root = Root.open(Path(request.root), writing=True)
     target = Target.parse(request.target)
     channel = root.channel(request.channel, target.name, writer=writer)
-    steps = Steps(emit)
-    built = Built(request, target, steps, settings)
-    done = publish_once(channel, built, steps, activate=request.activate, wait=request.wait)
+    steps = ProgressReporter(emit)
+    built = BuildCandidate(request, target, steps, settings)
+    done = publish_once(channel, built, steps, activate=request.activate, wait=request.wait, again=request.again)
     manifest = done.manifest
     return BuildResult(
         outcome=done.outcome,
@@ -53,12 +54,12 @@ def build(
 
 
 @dataclass(frozen=True)
-class Built:
+class BuildCandidate:
     """What a request builds: composed in a scratch folder, then placed in staging."""
 
     request: BuildRequest
     target: Target
-    steps: Steps
+    steps: ProgressReporter
     settings: InstallerSettings | None
 
     @cached_property  # for it the lock is parsed
@@ -95,6 +96,7 @@ class Built:
             created=channel.writer.clock(),
             requirements=request.requirements,
             lock_digest=self.digest,
+            packages_digest=parse_lock(request.lock).digest,
             files_sha256="",
             distributions=composed.distributions,
             builder=Builder(

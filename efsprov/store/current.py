@@ -5,11 +5,11 @@ import os
 from efsprov.core.errors import IntegrityError
 from efsprov.core.history import last_activated
 from efsprov.core.release_id import is_release_id
+from efsprov.store.fs.atomic import discard
+from efsprov.store.fs.errors import root_error, translate_os_errors
+from efsprov.store.fs.lookup import is_directory, link_text, lstat, open_directory
 from efsprov.store.journal import read_entries, sync_journal
-from efsprov.store.layout import Channel
-from efsprov.store.lookup import is_directory, link_text, look, open_directory
-from efsprov.store.oserrors import reported, root_error
-from efsprov.store.small_files import discard
+from efsprov.store.layout import Channel, make_directory
 
 TEMPORARY = ".current."
 _ATTEMPTS = 16
@@ -18,9 +18,11 @@ _ATTEMPTS = 16
 def read_current(channel: Channel) -> str | None:
     """Return the release id that `current` names, None where there is no such link.
 
-    Raises ``IntegrityError`` when it is no link, points outside, or at something that is not there.
+    Raises ``IntegrityError`` when it is not a link, points outside, or at something that is not there, and as
+    ``Channel.refuse_links`` does.
     """
-    with reported("Reading `current`", channel.current):
+    channel.refuse_links()
+    with translate_os_errors("Reading `current`", channel.current):
         text = link_text(channel.current)
         if text is None:
             return None
@@ -28,7 +30,7 @@ def read_current(channel: Channel) -> str | None:
             raise _broken(channel, "it is not a symbolic link")
         release = text.removeprefix("releases/")
         if text == release or not is_release_id(release):
-            raise _broken(channel, f"it points to {text!r}, which is no release of the channel")
+            raise _broken(channel, f"it points to {text!r}, which is not a release of the channel")
         if not is_directory(channel.release_path(release)):
             raise _broken(channel, f"release {release}, which it names, is not there")
     return release
@@ -43,7 +45,7 @@ def project(channel: Channel) -> bool:
     """
     for attempt in range(_ATTEMPTS):
         wanted = last_activated(read_entries(channel))
-        with reported("Reading `current`", channel.current):
+        with translate_os_errors("Reading `current`", channel.current):
             if wanted is None:
                 return False
             if not is_directory(channel.release_path(wanted)):
@@ -70,9 +72,11 @@ def _swap(channel: Channel, text: str) -> None:
             if link_text(temporary) != text:
                 raise
         try:
+            if is_directory(channel.current):
+                _move_away(channel)
             ops.rename(str(temporary), str(channel.current))
         except OSError:
-            if look(temporary) is not None:
+            if lstat(temporary) is not None:
                 raise
             # It is gone, so the rename happened (and somebody may have swapped since), or a clean-up took it away:
             # `project` looks again either way.
@@ -81,6 +85,21 @@ def _swap(channel: Channel, text: str) -> None:
         if isinstance(error, OSError):
             raise root_error(error, "Swapping `current`", channel.current) from error
         raise
+
+
+def _move_away(channel: Channel) -> None:
+    """Move a folder that is in the place of `current` to the trash: no rename replaces a folder by a link (rename(2)).
+
+    Until the link is there readers find nothing; in the folder they found nothing either. Another writer may have put
+    the link there by now: then that goes, and `project` looks again.
+    """
+    away = channel.trash / f"current.{channel.writer.new_tx()}"
+    make_directory(channel.ops, channel.trash)
+    try:
+        channel.ops.rename(str(channel.current), str(away))
+    except OSError:
+        if lstat(away) is None and lstat(channel.current) is not None:
+            raise
 
 
 def _broken(channel: Channel, why: str) -> IntegrityError:

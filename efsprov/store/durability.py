@@ -3,10 +3,10 @@
 A write that fails after write(2) has returned is told by syncfs(2): once to each descriptor that was open by then, and,
 until somebody was told, to each that is opened later (Linux 5.8, errseq_t). So a publisher asks twice, through its
 lock's descriptor, which is older than all of the release: before it writes, because what failed on this mount earlier,
-in whatever program, is no failure of its own; and when all is written, whoever else may have asked in between.
+in whatever program, is not a failure of its own; and when all is written, whoever else may have asked in between.
 """
 
-from efsprov.store.oserrors import reported
+from efsprov.store.fs.errors import translate_os_errors
 from efsprov.store.publisher_lock import PublisherLock
 
 
@@ -19,8 +19,8 @@ def settle_earlier_writes(lock: PublisherLock) -> str:
     try:
         sync(lock.fd)
     except OSError as error:
-        with reported("Bringing earlier writes to stable storage", lock.channel.path):
-            sync(lock.fd)  # an old failure is told once
+        with translate_os_errors("Bringing earlier writes to stable storage", lock.channel.path):
+            sync(lock.fd)  # an old failure is reported once
         return error.strerror or str(error)
     return ""
 

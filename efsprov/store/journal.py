@@ -14,9 +14,9 @@ from itertools import chain
 
 from efsprov.core.errors import ConflictError, IntegrityError
 from efsprov.core.history import Action, Entry, State, fold, parse_entry
+from efsprov.store.fs.errors import root_error, translate_os_errors
+from efsprov.store.fs.lookup import is_directory, open_directory
 from efsprov.store.layout import Channel
-from efsprov.store.lookup import is_directory, open_directory
-from efsprov.store.oserrors import reported, root_error
 
 _ATTEMPTS = 50
 _THREADS = 16  # a readlink over NFS is a round trip or two: they overlap
@@ -25,8 +25,12 @@ _NAME = re.compile(r"[0-9]{8,}")
 
 
 def read_entries(channel: Channel) -> tuple[Entry, ...]:
-    """Return all entries, oldest first; raises ``IntegrityError`` for a gap or for what is no entry."""
-    with reported("Reading the journal", channel.journal):
+    """Return all entries, oldest first; raises ``IntegrityError`` for a gap or for what is not an entry.
+
+    Also for a link in the place of any folder of the channel: who reads the journal goes on to the others.
+    """
+    channel.refuse_links()
+    with translate_os_errors("Reading the journal", channel.journal):
         if not is_directory(channel.journal):
             return ()  # a channel that nobody made yet
         with open_directory(channel.journal) as fd:
@@ -57,7 +61,7 @@ def append(channel: Channel, do: Action, release: str, *, after: int, note: str 
             note=_plain(note)[:500],
         )
     )
-    with reported("Writing the journal", channel.journal), open_directory(channel.journal) as fd:
+    with translate_os_errors("Writing the journal", channel.journal), open_directory(channel.journal) as fd:
         try:
             channel.ops.symlink(text, entry_name(entry.number), dir_fd=fd)
         except OSError as error:
@@ -77,7 +81,7 @@ def append_when(
 ) -> tuple[State, Entry | None]:
     """Append an entry to whatever the journal holds, as long as ``check`` agrees; return the state before, and it.
 
-    ``check`` sees all entries and answers whether the entry is still needed, or raises; it is asked anew whenever
+    ``check`` sees all entries and answers whether the entry is still needed, or raises; it is asked again whenever
     another writer appended first.
     """
     for _ in range(_ATTEMPTS):
@@ -98,7 +102,7 @@ def append_when(
 
 def sync_journal(channel: Channel) -> None:
     """Bring entries to stable storage that were read, whoever wrote them: their writer may have died before it did."""
-    with reported("Writing the journal", channel.journal), open_directory(channel.journal) as fd:
+    with translate_os_errors("Writing the journal", channel.journal), open_directory(channel.journal) as fd:
         channel.ops.fsync(fd)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -11,10 +11,10 @@ from efsprov.core.channel_name import check_channel_name, is_channel_name
 from efsprov.core.errors import IntegrityError, NotFoundError, RootError, UsageError
 from efsprov.core.history import Entry
 from efsprov.core.release_id import is_release_id
-from efsprov.store.fileops import FileOps
-from efsprov.store.lookup import is_directory
-from efsprov.store.oserrors import reported
-from efsprov.store.small_files import write_atomically
+from efsprov.store.fs.atomic import write_atomically
+from efsprov.store.fs.errors import translate_os_errors
+from efsprov.store.fs.fileops import FileOps
+from efsprov.store.fs.lookup import is_directory, read_regular
 from efsprov.store.writer import Writer
 
 FORMAT: Final = 1
@@ -36,7 +36,7 @@ class Root:
 
         When ``writing``, a root that does not exist yet is fine as long as its parent does.
         """
-        with reported("Looking for the root", path):
+        with translate_os_errors("Looking for the root", path):
             absolute = Path(os.path.abspath(path))
             if os.path.realpath(absolute) == "/":
                 raise RootError("The root must not be '/'.", hint="Name the mounted file system: --root /mnt/efs.")
@@ -62,12 +62,27 @@ class Root:
         return Channel(self, folder / target if target else folder, name, target, kind, writer or Writer())
 
     def channels(self, *, kind: Kind = "deps", writer: Writer | None = None) -> tuple["Channel", ...]:
-        """Return the channels that exist, by name and target."""
-        with reported("Listing the channels", self.path):
-            names = [name for name in _folders(self.path / _FOLDERS[kind]) if is_channel_name(name)]
-            pairs = [(n, t) for n in names for t in ([""] if kind == "model" else _folders(self.path / "deps" / n))]
+        """Return the channels that exist, by name and target.
+
+        Links among them are passed over, see ``links``; raises ``IntegrityError`` where all of them lie behind one.
+        """
+        top = self.path / _FOLDERS[kind]
+        with translate_os_errors("Listing the channels", self.path):
+            _refuse_links([top] if top.is_symlink() else [])
+            names = [name for name in _folders(top) if is_channel_name(name)]
+            pairs = [(n, t) for n in names for t in ([""] if kind == "model" else _folders(top / n))]
         found = (self.channel(name, target, kind=kind, writer=writer) for name, target in pairs)
         return tuple(c for c in found if c.exists)
+
+    def links(self, *, kind: Kind = "deps") -> tuple[Path, ...]:
+        """Return the links that lie where folders of channels belong: efsprov makes none there and follows none."""
+        top = self.path / _FOLDERS[kind]
+        with translate_os_errors("Looking for links", self.path):
+            if top.is_symlink():
+                return (top,)
+            named = [top / name for name in _links(top)]
+            inner = [top / name / link for name in _folders(top) for link in _links(top / name)]
+        return (*named, *(inner if kind == "deps" else ()))
 
 
 @dataclass(frozen=True)
@@ -94,8 +109,13 @@ class Channel:
 
     @property
     def exists(self) -> bool:
-        """Whether anything was ever published: a killed first sync leaves folders, but no journal entry."""
-        with reported("Looking for the channel", self.journal):
+        """Whether anything was ever published: a killed first sync leaves folders, but no journal entry.
+
+        Also where a link is in the place of a folder of it: whoever uses it is then told.
+        """
+        with translate_os_errors("Looking for the channel", self.journal):
+            if self.links():
+                return True
             try:
                 with os.scandir(self.journal) as entries:
                     return any(True for _ in entries)
@@ -132,11 +152,31 @@ class Channel:
 
     def release_ids(self) -> tuple[str, ...]:
         """Return the ids of the release folders that lie there, oldest first."""
-        with reported("Listing the releases", self.releases):
+        with translate_os_errors("Listing the releases", self.releases):
             return tuple(sorted(name for name in _folders(self.releases) if is_release_id(name)))
 
+    def links(self) -> tuple[Path, ...]:
+        """Return which of the channel's folders, and of those above it in the root, are links.
+
+        The root itself may be one. efsprov makes no links to folders but `current`; behind any other lie files that
+        are not the root's, which a clean-up would remove.
+        """
+        inside = self.path.relative_to(self.root.path)
+        above = [self.root.path / part for part in (*reversed(inside.parents), inside)][1:]
+        folders = (*above, self.releases, self.staging, self.journal, self.trash)
+        return tuple(folder for folder in folders if folder.is_symlink())
+
+    def refuse_links(self) -> None:
+        """Raise ``IntegrityError`` where ``links`` finds any."""
+        with translate_os_errors("Looking for links", self.path):
+            _refuse_links(self.links())
+
     def require(self) -> None:
-        """Raise ``NotFoundError``, naming the channels that exist, when this one does not."""
+        """Raise ``NotFoundError``, naming the channels that exist, when this one does not.
+
+        Raises ``IntegrityError`` where a link is in the place of one of its folders.
+        """
+        self.refuse_links()
         if self.exists:
             return
         others = [c.label for c in self.root.channels(kind=self.kind)]
@@ -146,7 +186,8 @@ class Channel:
         )
 
     def make_folders(self, made: "Made") -> None:
-        """Make the folders that are missing, noting them in ``made``; raises ``OSError``."""
+        """Make the folders that are missing, noting them in ``made``; raises ``OSError``, or as ``refuse_links`` does."""
+        self.refuse_links()
         ops, format_file = self.ops, self.root.path / FORMAT_FILE
         inside = self.path.relative_to(self.root.path)
         if make_directory(ops, self.root.path):
@@ -214,7 +255,7 @@ def _refuse_no_directory(path: Path, *, writing: bool) -> None:
 
 def _check_format(file: Path) -> None:
     try:
-        text = file.read_bytes()
+        text = read_regular(file)
     except FileNotFoundError:
         return
     try:
@@ -229,6 +270,21 @@ def _check_format(file: Path) -> None:
             f"The root {file.parent} is of format {found}; this efsprov knows format {FORMAT}.",
             hint="A newer efsprov wrote it: upgrade this one.",
         )
+
+
+def _refuse_links(links: Sequence[Path]) -> None:
+    if links:
+        raise IntegrityError(
+            f"{links[0]} is a link to {os.readlink(links[0])}, and efsprov follows no links in the place of its folders.",
+            hint="Nothing was changed. Find out who made it; `rm` removes the link alone, and the next sync makes the folder.",
+        )
+
+
+def _links(path: Path) -> list[str]:
+    try:
+        return sorted(e.name for e in os.scandir(path) if e.is_symlink())
+    except FileNotFoundError:
+        return []
 
 
 def _folders(path: Path) -> list[str]:

@@ -7,9 +7,9 @@ from typing import Final
 from efsprov.core.errors import EfsprovError
 from efsprov.core.filelist import FileEntry
 from efsprov.core.history import State
+from efsprov.store.copying.hard_links import LinkIndex, LinkSource
 from efsprov.store.current import read_current
 from efsprov.store.layout import Channel
-from efsprov.store.links import LinkIndex, LinkSource
 from efsprov.store.verify import read_files, read_manifest
 
 # A file list of a framework is 2 MB: reading it pays while a good part of the files is still to be found.

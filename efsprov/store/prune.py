@@ -1,6 +1,6 @@
 """Removing releases that nobody needs any more, in an order that cannot take one away from somebody who does.
 
-The journal's `prune` entry comes first, by compare-and-set on a decision made anew from all entries: so a rollback to
+The journal's `prune` entry comes first, by compare-and-set on a decision made again from all entries: so a rollback to
 that very release either comes before it, and the release stays, or after it, and is told that it was pruned. Only
 then is the folder moved out of readers' sight, the journal asked once more, and the folder removed. A crash after any
 step leaves what the next publisher finishes.
@@ -14,12 +14,12 @@ from pathlib import Path
 
 from efsprov.core.history import Entry, State, fold
 from efsprov.core.retention import Clocks, Decision, Rules, decide
+from efsprov.store.fs.errors import translate_os_errors
+from efsprov.store.fs.lookup import lstat, open_directory
+from efsprov.store.fs.remove import Removed, remove_tree
 from efsprov.store.journal import append_when, entry_name, read_state
 from efsprov.store.layout import Channel
-from efsprov.store.lookup import look, open_directory
-from efsprov.store.oserrors import reported
 from efsprov.store.publisher_lock import PublisherLock, publisher_lock
-from efsprov.store.removal import Removed, remove_tree
 from efsprov.store.repair import move_to_trash, prepare_for_publishing
 
 
@@ -112,7 +112,7 @@ def _decide(
 
 def _stored(channel: Channel, entries: set[int]) -> dict[int, datetime]:
     """Return when the server stored these entries, by its own clock (which no client can set in a link's ctime)."""
-    with reported("Reading the journal", channel.journal), open_directory(channel.journal) as fd:
+    with translate_os_errors("Reading the journal", channel.journal), open_directory(channel.journal) as fd:
         return {
             number: datetime.fromtimestamp(os.stat(entry_name(number), dir_fd=fd, follow_symlinks=False).st_ctime, UTC)
             for number in entries
@@ -133,11 +133,11 @@ def _remove(channel: Channel, moved: list[tuple[str, Path]]) -> Removed:
 def _put_back(channel: Channel, release: str, place: Path) -> None:
     """Undo the move: somebody who does not hold to the order above made the release current in the meantime."""
     target = channel.release_path(release)
-    with reported("Putting the release back", place):
+    with translate_os_errors("Putting the release back", place):
         try:
             channel.ops.rename(str(place), str(target))
         except OSError:
-            if look(place) is not None or look(target) is None:
+            if lstat(place) is not None or lstat(target) is None:
                 raise
         with open_directory(channel.releases) as fd:
             channel.ops.fsync(fd)

@@ -11,12 +11,12 @@ from efsprov.core.manifest import Manifest
 from efsprov.core.release_id import new_release_id
 from efsprov.store.current import project
 from efsprov.store.durability import make_durable
+from efsprov.store.fs.atomic import write_file
+from efsprov.store.fs.errors import root_error, translate_os_errors
+from efsprov.store.fs.lookup import is_directory
 from efsprov.store.journal import append_when, read_entries, read_state
 from efsprov.store.layout import Channel
-from efsprov.store.lookup import is_directory
-from efsprov.store.oserrors import reported, root_error
 from efsprov.store.publisher_lock import PublisherLock
-from efsprov.store.small_files import write_file
 from efsprov.store.staging import discard_staging, sync_rename
 from efsprov.store.verify import quick_check, read_manifest
 
@@ -41,10 +41,10 @@ def publish(lock: PublisherLock, staged: Path, files: str, draft: M, *, since: S
             "files_sha256": filelist.digest(files),
         }
     )
-    with reported("Publishing the release", staged):
+    with translate_os_errors("Publishing the release", staged):
         write_file(ops, staged / filelist.NAME, files.encode("utf-8", "surrogateescape"))
         write_file(ops, staged / manifests.NAME, manifest.dump())
-    with reported("Bringing the release to stable storage", staged):
+    with translate_os_errors("Bringing the release to stable storage", staged):
         make_durable(lock)
     lock.assert_held()
     refuse_foreign(channel, since, release=manifest.id, actions=frozenset({"publish"}))
@@ -130,7 +130,9 @@ def mark(channel: Channel, do: Action, release: str, *, note: str = "") -> None:
     channel.require()
 
     def needed(entries: tuple[Entry, ...]) -> bool:
-        known = known_release(fold(entries), release, where=channel.label)
+        state = fold(entries)
+        known = state.releases.get(release) if do == "mark-good" else None  # the mark outlives a pruned release's files
+        known = known or known_release(state, release, where=channel.label)
         already = {"pin": known.pinned, "unpin": not known.pinned, "mark-good": known.bad is None}
         return not already.get(do, False)
 

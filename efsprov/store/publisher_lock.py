@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from efsprov.core.errors import BusyError, ConflictError, RootError
+from efsprov.store.fs.errors import translate_os_errors
+from efsprov.store.fs.lookup import lstat
 from efsprov.store.layout import Channel, Made
-from efsprov.store.lookup import look
-from efsprov.store.oserrors import reported
 
 LOCK_FILE = "publisher.lock"
 _POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.1, 2.0
-_LOOKS_WITHOUT_WAITING = 3  # whoever only asks whether the lock is held takes it for an instant, see `is_locked`
+_PROBES_WITHOUT_WAITING = 3  # whoever only asks whether the lock is held takes it for an instant, see `is_locked`
 _VANISHED_IN_A_ROW = 20
 _VANISHED = {errno.ENOENT, errno.ESTALE}
 _LOST = {errno.EIO, errno.ESTALE, errno.ENOENT, errno.EBADF, errno.ENOLCK}
@@ -38,12 +38,12 @@ class PublisherLock:
 
     def assert_held(self) -> None:
         """Raise ``ConflictError`` when the server gave the lock to somebody else meanwhile."""
-        with reported("Confirming the publisher lock", self.channel.path / LOCK_FILE):
+        with translate_os_errors("Confirming the publisher lock", self.channel.path / LOCK_FILE):
             if not self.is_held():
                 raise _lost(self.channel)
 
     def is_held(self) -> bool:
-        """Ask the server. A write under a lock that was lost fails with EIO (measured); a file made anew is another.
+        """Ask the server. A write under a lock that was lost fails with EIO (measured); a file made again is another.
 
         Raises ``OSError`` where something else keeps the file from being written.
         """
@@ -57,7 +57,7 @@ class PublisherLock:
 
     def server_time(self) -> datetime:
         """Return the time by the clock of the file system's server, which stamps what is written."""
-        with reported("Asking the server's clock", self.channel.path / LOCK_FILE):
+        with translate_os_errors("Asking the server's clock", self.channel.path / LOCK_FILE):
             _write_holder(self)
             return datetime.fromtimestamp(os.fstat(self.fd).st_mtime, UTC)
 
@@ -88,7 +88,7 @@ def publisher_lock(
 def is_locked(channel: Channel) -> bool:
     """Tell whether a publisher is at work in the channel, by asking for a share of its lock for an instant."""
     try:
-        fd = os.open(channel.path / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(channel.path / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:
@@ -105,7 +105,7 @@ def is_locked(channel: Channel) -> bool:
 def _acquire(channel: Channel, *, wait: bool, on_wait: Callable[[str], None] | None) -> tuple[PublisherLock, Made]:
     made, looks, vanished, pause, holder = Made(), 0, 0, _POLL_SECONDS, ""
     try:
-        with reported("Locking the channel", channel.path):
+        with translate_os_errors("Locking the channel", channel.path):
             while True:
                 lock, found = _try(channel, made)
                 if lock is not None:
@@ -124,7 +124,7 @@ def _acquire(channel: Channel, *, wait: bool, on_wait: Callable[[str], None] | N
 
 
 def _refuse_endless(channel: Channel, holder: str, *, looks: int, vanished: int) -> None:
-    if looks >= _LOOKS_WITHOUT_WAITING:
+    if looks >= _PROBES_WITHOUT_WAITING:
         raise BusyError(
             f"{channel.label} is being published by {holder or 'another publisher'}.",
             hint="Run the command again without --no-wait to wait for it.",
@@ -142,7 +142,7 @@ def _try(channel: Channel, made: Made) -> tuple[PublisherLock | None, str]:
         channel.make_folders(made)  # each time: who held the lock may have taken them away
         fd = _open(channel)
     except FileNotFoundError:
-        if look(channel.root.path.parent) is None:
+        if lstat(channel.root.path.parent) is None:
             raise
         return None, ""
     lock = PublisherLock(channel, fd, channel.writer.clock())
@@ -177,7 +177,7 @@ def _open(channel: Channel) -> int:
     try:
         return channel.ops.open(str(path), flags)
     except OSError:
-        if look(path) is None:
+        if lstat(path) is None:
             raise
     return channel.ops.open(str(path), flags)  # it was made, and the reply was lost
 
@@ -209,7 +209,7 @@ def _held_as_far_as_known(lock: PublisherLock) -> bool:
 
 
 def _is_same_file(channel: Channel, fd: int) -> bool:
-    found = look(channel.path / LOCK_FILE)
+    found = lstat(channel.path / LOCK_FILE)
     return found is not None and os.path.samestat(found, os.fstat(fd))
 
 
@@ -222,8 +222,8 @@ def _write_holder(lock: PublisherLock) -> None:
 
 def _holder(fd: int) -> str:
     try:
-        told = json.loads(os.pread(fd, _HOLDER_BYTES, 0))
-        return f"{told['by']} since {told['since']}"
+        result = json.loads(os.pread(fd, _HOLDER_BYTES, 0))
+        return f"{result['by']} since {result['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another publisher"
 

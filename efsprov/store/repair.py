@@ -7,16 +7,16 @@ from pathlib import Path
 
 from efsprov.core.errors import EfsprovError
 from efsprov.core.history import Entry, State
-from efsprov.store.copy_record import notes_last, record_path
+from efsprov.store.copying.resume_log import notes_last, record_path
 from efsprov.store.current import project, temporary_links
 from efsprov.store.durability import settle_earlier_writes
+from efsprov.store.fs.errors import translate_os_errors
+from efsprov.store.fs.lookup import link_text, lstat
+from efsprov.store.fs.remove import Removed, remove_tree
 from efsprov.store.journal import append_when, read_state
 from efsprov.store.layout import FORMAT_FILE, Channel, make_directory
-from efsprov.store.lookup import link_text, look
-from efsprov.store.oserrors import reported
 from efsprov.store.publisher_lock import LOCK_FILE, PublisherLock, publisher_lock
-from efsprov.store.removal import Removed, remove_tree
-from efsprov.store.staging import sync_rename, take_over
+from efsprov.store.staging import resume_staging, sync_rename
 from efsprov.store.verify import quick_check, read_manifest
 
 _FORMAT_TEMPORARY = re.compile(re.escape(FORMAT_FILE) + r"\.[0-9a-f]{16}")
@@ -36,7 +36,7 @@ class RepairReport:
     resumed: bool = False
     lost: str = ""
     projected: bool = False
-    adopted: tuple[str, ...] = ()
+    recovered: tuple[str, ...] = ()
     discarded: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     freed: int = 0
@@ -45,8 +45,8 @@ class RepairReport:
     def lines(self) -> tuple[str, ...]:
         """What was put right, and what could not be, a line each."""
         return (
-            *(f"release {release} was published, but not journaled: it is now" for release in self.adopted),
-            *(f"releases/{release} was pruned or is no whole release: removed" for release in self.discarded),
+            *(f"release {release} was published, but not journaled: it is now" for release in self.recovered),
+            *(f"releases/{release} was pruned or is not a whole release: removed" for release in self.discarded),
             *(f"{path} was left by a writer that was killed: removed" for path in self.removed),
             *([f"current names {self.state.current} again"] if self.projected else []),
             *([f"an earlier write to this file system failed, by whatever program: {self.lost}"] if self.lost else []),
@@ -65,15 +65,15 @@ def prepare_for_publishing(lock: PublisherLock, keep_staging: str) -> RepairRepo
     Raises ``RootError`` for what the file system refuses.
     """
     channel = lock.channel
-    adopted, discarded = _settle_orphans(channel)
+    recovered, discarded = _settle_orphans(channel)
     try:
         projected, broken = project(channel), ""
     except EfsprovError as error:  # a release that is gone: what is published next makes up for it
         projected, broken = False, f"current ({error.message})"
-    with reported("Cleaning up", channel.path):
+    with translate_os_errors("Cleaning up", channel.path):
         lost = settle_earlier_writes(lock) if keep_staging else ""  # who publishes nothing leaves the news to who does
         trusted = not lost or notes_last(channel.staging)
-        staging, resumed = take_over(channel, keep_staging if trusted else "")
+        staging, resumed = resume_staging(channel, keep_staging if trusted else "")
         removed, outcome = _remove_leftovers(channel, except_for=staging, discarded=discarded)
     return RepairReport(
         state=read_state(channel),
@@ -81,7 +81,7 @@ def prepare_for_publishing(lock: PublisherLock, keep_staging: str) -> RepairRepo
         resumed=resumed,
         lost=lost,
         projected=projected,
-        adopted=adopted,
+        recovered=recovered,
         discarded=discarded,
         removed=removed,
         freed=outcome.freed,
@@ -96,9 +96,9 @@ def is_tidy(channel: Channel, state: State) -> bool:
     """Tell whether there is nothing for `prepare_for_publishing` to put right. Takes no lock, so that a publisher who is
     at work looks like leftovers.
     """
-    with reported("Looking for leftovers", channel.path):
+    with translate_os_errors("Looking for leftovers", channel.path):
         try:
-            if look(channel.path / LOCK_FILE) is not None or _leftovers(channel):
+            if lstat(channel.path / LOCK_FILE) is not None or _leftovers(channel):
                 return False
         except FileNotFoundError:
             return False  # a publisher who makes the first release, or fails to, makes and removes these folders
@@ -121,14 +121,14 @@ def move_to_trash(channel: Channel, release: str) -> Path | None:
     """Take a release out of readers' sight, in one step; return where it is now, None when it was not there."""
     source = channel.release_path(release)
     target = channel.trash / f"{release}.{channel.writer.new_tx()}"
-    with reported("Removing the release", source):
+    with translate_os_errors("Removing the release", source):
         make_directory(channel.ops, channel.trash)
         try:
             channel.ops.rename(str(source), str(target))
         except OSError:
             # On NFS a rename that reports an error may have happened (measured); the new name is ours alone.
-            if look(target) is None:
-                if look(source) is None:
+            if lstat(target) is None:
+                if lstat(source) is None:
                     return None
                 raise
     return target
@@ -136,19 +136,19 @@ def move_to_trash(channel: Channel, release: str) -> Path | None:
 
 def _settle_orphans(channel: Channel) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Adopt or discard what lies in `releases` without being in the journal, and what the journal says was pruned."""
-    adopted, discarded = [], []
+    recovered, discarded = [], []
     there = channel.release_ids()  # before the journal: what is published in between is then in it
     state = read_state(channel)
     for release in there:
         if not _is_orphan(state, release):
             continue
         if release not in state.releases and not quick_check(channel, release):
-            _adopt(channel, release)
-            adopted.append(release)
+            _recover(channel, release)
+            recovered.append(release)
         else:
             move_to_trash(channel, release)
             discarded.append(release)
-    return tuple(adopted), tuple(discarded)
+    return tuple(recovered), tuple(discarded)
 
 
 def _is_orphan(state: State, release: str) -> bool:
@@ -157,7 +157,7 @@ def _is_orphan(state: State, release: str) -> bool:
     return known is None or (known.pruned and release != state.current)
 
 
-def _adopt(channel: Channel, release: str) -> None:
+def _recover(channel: Channel, release: str) -> None:
     """Journal a release whose publisher died between the rename and the journal: it was built, proven and written whole."""
 
     def unpublished(entries: tuple[Entry, ...]) -> bool:
@@ -176,7 +176,7 @@ def _remove_leftovers(
     outcome = Removed()
     for path in doomed:
         outcome += remove_tree(channel.ops, path)
-    gone = [path for path in doomed if look(path) is None and not path.name.startswith(discarded)]
+    gone = [path for path in doomed if lstat(path) is None and not path.name.startswith(discarded)]
     return tuple(os.path.relpath(path, channel.path) for path in gone), outcome
 
 

@@ -1,22 +1,23 @@
 """The folder in which a publisher builds a release: handed on after a kill, thrown away after a failure."""
 
 import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from efsprov.store.copy_record import CopyRecord, file_system_type, record_path
+from efsprov.store.copying.resume_log import CopyRecord, file_system_type, record_path
+from efsprov.store.fs.errors import translate_os_errors
+from efsprov.store.fs.lookup import lstat, open_directory
+from efsprov.store.fs.remove import Removed, remove_tree
 from efsprov.store.layout import Channel, make_directory
-from efsprov.store.lookup import look, open_directory
-from efsprov.store.oserrors import reported
-from efsprov.store.removal import Removed, remove_tree
 
 _THREADS = 16
 _LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "hostfs", "overlay", "tmpfs", "xfs", "zfs"})
 
 
-def take_over(channel: Channel, keep: str, *, shared: bool | None = None) -> tuple[Path, bool]:
+def resume_staging(channel: Channel, keep: str, *, shared: bool | None = None) -> tuple[Path, bool]:
     """Name a fresh staging folder, and put into it what a killed run left under the same name, if any.
 
     On a local disk whoever held the lock before is dead, and the folder is simply renamed. On a network file system it
@@ -37,16 +38,25 @@ def take_over(channel: Channel, keep: str, *, shared: bool | None = None) -> tup
     else:
         _move(channel, left, fresh)
     _move(channel, record_path(left), record_path(fresh))
-    return fresh, look(fresh) is not None
+    return fresh, lstat(fresh) is not None
 
 
 def _move_finished_files(channel: Channel, left: Path, fresh: Path) -> None:
-    files = [entry.path for entry in CopyRecord(left, ops=channel.ops).trusted]
+    noted = [entry.path for entry in CopyRecord(left, ops=channel.ops).trusted]
+    real = _real_folders(left, {parent for path in noted for parent in PurePosixPath(path).parents})
+    files = [path for path in noted if real.issuperset(PurePosixPath(path).parents)]
     folders = {parent for path in files for parent in PurePosixPath(path).parents}
     with ThreadPoolExecutor(_THREADS) as pool:
         for _, level in groupby(sorted(folders, key=_depth), key=_depth):
             list(pool.map(lambda folder: make_directory(channel.ops, fresh / folder), level))
         list(pool.map(lambda path: _move(channel, left / path, fresh / path), files))
+
+
+def _real_folders(top: Path, folders: set[PurePosixPath]) -> set[PurePosixPath]:
+    """Return those of ``folders`` that are not links: a rename through one would take files away from outside."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = pool.map(lambda folder: (folder, lstat(top / folder)), folders)
+        return {folder for folder, status in found if status is not None and stat.S_ISDIR(status.st_mode)}
 
 
 def _depth(path: PurePosixPath) -> int:
@@ -59,13 +69,13 @@ def _folders_in(path: Path) -> list[str]:
 
 
 def _move(channel: Channel, source: Path, target: Path) -> None:
-    with suppress(OSError):  # what does not come along is built anew
+    with suppress(OSError):  # what does not come along is built again
         channel.ops.rename(str(source), str(target))
 
 
 def sync_rename(channel: Channel) -> None:
     """Bring the rename of a staged tree to a release to stable storage: before the journal tells of it."""
-    with reported("Publishing the release", channel.releases):
+    with translate_os_errors("Publishing the release", channel.releases):
         for folder in (channel.releases, channel.staging):
             with open_directory(folder) as fd:
                 channel.ops.fsync(fd)

@@ -17,10 +17,10 @@ from efsprov.core.history import State
 from efsprov.core.manifest import Manifest
 from efsprov.core.release_id import is_release_id
 from efsprov.store.current import read_current, temporary_links
+from efsprov.store.fs.errors import translate_os_errors
+from efsprov.store.fs.lookup import is_directory, read_regular
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel
-from efsprov.store.lookup import is_directory
-from efsprov.store.oserrors import reported
 from efsprov.store.publisher_lock import is_locked
 
 _OWN = {manifests.NAME, filelist.NAME}
@@ -42,14 +42,14 @@ class Finding:
 def read_manifest(channel: Channel, release: str) -> Manifest:
     """Return a release's manifest; raises ``NotFoundError`` or ``IntegrityError``."""
     path = channel.release_path(release) / manifests.NAME
-    with reported("Reading the manifest", path):
+    with translate_os_errors("Reading the manifest", path):
         if not is_directory(channel.release_path(release)):
             raise NotFoundError(
                 f"There is no release {release} in {channel.label}.",
                 hint="`efsprov list` shows the releases that there are.",
             )
         try:
-            text = path.read_bytes()
+            text = read_regular(path)
         except FileNotFoundError:
             raise IntegrityError(
                 f"{path} is missing.", hint="The release is damaged: roll back, or sync again."
@@ -60,8 +60,8 @@ def read_manifest(channel: Channel, release: str) -> Manifest:
 def read_files(channel: Channel, release: str, manifest: Manifest) -> tuple[FileEntry, ...]:
     """Return a release's file list, held against the digest in its manifest; raises ``IntegrityError``."""
     path = channel.release_path(release) / filelist.NAME
-    with reported("Reading the file list", path):
-        text = path.read_bytes().decode("utf-8", "surrogateescape") if path.exists() else ""
+    with translate_os_errors("Reading the file list", path):
+        text = read_regular(path).decode("utf-8", "surrogateescape") if os.path.lexists(path) else ""
     if filelist.digest(text) != manifest.files_sha256:
         raise IntegrityError(
             f"{path} is not the file list that the manifest names.",
@@ -89,7 +89,7 @@ def check_release(
     findings = []
     if manifest.id != release:
         findings.append(Finding(where, f"holds the manifest of {manifest.id}"))
-    with reported("Checking the release", path):
+    with translate_os_errors("Checking the release", path):
         present = dict(_walk(path))
     # Folders count too: an empty one on `sys.path` would be imported as a namespace package.
     expected = _OWN | {f.path for f in files} | {str(p) for f in files for p in PurePosixPath(f.path).parents}
@@ -106,13 +106,26 @@ def check_release(
     return tuple(sorted(findings, key=str))
 
 
+def check_links(channel: Channel) -> tuple[Finding, ...]:
+    """Return the links that are in the place of folders of the channel."""
+    with translate_os_errors("Looking for links", channel.path):
+        return tuple(Finding(str(link), f"is a link to {os.readlink(link)}, not a folder") for link in channel.links())
+
+
 def check_channel(channel: Channel, state: State | None = None) -> tuple[Finding, ...]:
     """Hold journal, folders and `current` against each other; return what a repair would put right or a reader lacks.
 
+    A link in the place of one of the channel's folders is all that is returned: nothing behind it is looked at.
     ``state`` saves reading the journal when it was read just now. While a publisher is at work, what it has in hand is
     no finding.
     """
-    at_work, present, findings = is_locked(channel), set(channel.release_ids()), []
+    if links := check_links(channel):
+        return links
+    findings = [
+        Finding(str(link), "is a link where folders of channels lie: nothing follows it")
+        for link in channel.root.links(kind=channel.kind)
+    ]
+    at_work, present = is_locked(channel), set(channel.release_ids())
     if state is None or not present <= state.releases.keys():
         state = read_state(channel)  # after the folders: what was published in between is in it
     for release in sorted(present | state.releases.keys()):
@@ -134,7 +147,7 @@ def check_channel(channel: Channel, state: State | None = None) -> tuple[Finding
 
 
 def _leftovers(channel: Channel) -> Iterator[Finding]:
-    with reported("Checking the channel", channel.path):
+    with translate_os_errors("Checking the channel", channel.path):
         for name in temporary_links(channel):
             yield Finding(name, "was left by a writer that was killed")
         for folder, problem in (
@@ -144,8 +157,8 @@ def _leftovers(channel: Channel) -> Iterator[Finding]:
             for name in sorted(os.listdir(folder)) if is_directory(folder) else ():
                 yield Finding(f"{folder.name}/{name}", problem)
         for name in sorted(os.listdir(channel.releases)) if is_directory(channel.releases) else ():
-            if not is_release_id(name):
-                yield Finding(f"releases/{name}", "is no release")
+            if not is_release_id(name) or not is_directory(channel.release_path(name)):
+                yield Finding(f"releases/{name}", "is not a release")
 
 
 def _walk(top: Path) -> Iterator[tuple[str, os.stat_result]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from efsprov.store.fileops import FileOps
+from efsprov.store.fs.fileops import FileOps
 
 
 def _identity() -> str:

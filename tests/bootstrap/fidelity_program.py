@@ -136,13 +136,13 @@ def see_modules():
 
 def see_loaders(seen):
     """What the loaders' own methods say, after they have been used and through fresh specs."""
-    told = {}
+    result = {}
     for name in seen:
         spec = outcome(importlib.util.find_spec, name)
         loader = getattr(spec, "loader", None)
         if loader is None or not hasattr(loader, "get_code"):
             continue
-        told[name] = {
+        result[name] = {
             "code": outcome(lambda: describe_code(loader.get_code(name))),
             "code again": outcome(lambda: describe_code(loader.get_code(name))),
             "source": outcome(lambda: digest(loader.get_source(name))),
@@ -154,12 +154,12 @@ def see_loaders(seen):
             "wrong name": outcome(lambda: loader.get_filename("another")),
             "pickled": outcome(lambda: describe_loader(pickle.loads(pickle.dumps(loader)))),
         }
-    return told
+    return result
 
 
 def see_sources(seen):
     """Source, module and file of functions and classes, as `inspect` finds them."""
-    told = {}
+    result = {}
     for name in seen:
         module = sys.modules[name]
         own = [
@@ -168,7 +168,7 @@ def see_sources(seen):
             if (inspect.isfunction(value) or inspect.isclass(value)) and getattr(value, "__module__", None) == name
         ][:3]
         for key, value in own:
-            told[f"{name}.{key}"] = [
+            result[f"{name}.{key}"] = [
                 outcome(lambda: digest(inspect.getsource(value))),
                 outcome(lambda: inspect.getfile(value)),
                 outcome(lambda: getattr(inspect.getmodule(value), "__name__", None)),
@@ -176,7 +176,7 @@ def see_sources(seen):
                 outcome(lambda: getattr(inspect.getmodule(getattr(value, "__code__", None)), "__name__", None)),
                 outcome(lambda: digest(pickle.dumps(value))),
             ]
-    return told
+    return result
 
 
 def see_packages(tops):
@@ -194,7 +194,7 @@ def see_packages(tops):
 
 def see_resources(tops):
     """Names and bytes that `importlib.resources` gives."""
-    told = {}
+    result = {}
     for top in tops:
 
         def look(top=top):
@@ -203,20 +203,20 @@ def see_resources(tops):
             read = {entry.name: digest(entry.read_bytes()) for entry in entries if entry.is_file()}
             return [str(files), [entry.name for entry in entries], read]
 
-        told[top] = outcome(look)
-        told[top + "?"] = outcome(lambda top=top: importlib.resources.is_resource(top, "__init__.py"))
-    return told
+        result[top] = outcome(look)
+        result[top + "?"] = outcome(lambda top=top: importlib.resources.is_resource(top, "__init__.py"))
+    return result
 
 
 def see_distributions():
     """What `importlib.metadata` knows of the release's distributions."""
-    told = {}
+    result = {}
     for found in importlib.metadata.distributions():
         if not str(found.locate_file("")).startswith(SITE):
             continue
         name = found.metadata["Name"]
         again = importlib.metadata.distribution(name)
-        told[name] = {
+        result[name] = {
             "type": type(found).__qualname__,
             "path": str(found._path),
             "repr": repr(found._path),
@@ -252,29 +252,34 @@ def see_distributions():
         }
     points = importlib.metadata.entry_points()
     groups = points if isinstance(points, dict) else {group: points.select(group=group) for group in points.groups}
-    told["entry points"] = {group: sorted({str(point) for point in groups[group]}) for group in sorted(groups)}
-    told["unknown"] = outcome(importlib.metadata.version, "no-such-distribution")
-    told["spelt otherwise"] = {n: outcome(importlib.metadata.version, n.upper().replace("-", "_")) for n in list(told)}
+    result["entry points"] = {group: sorted({str(point) for point in groups[group]}) for group in sorted(groups)}
+    result["unknown"] = outcome(importlib.metadata.version, "no-such-distribution")
+    result["spelt otherwise"] = {
+        n: outcome(importlib.metadata.version, n.upper().replace("-", "_")) for n in list(result)
+    }
     if hasattr(importlib.metadata, "packages_distributions"):
-        told["packages"] = {k: sorted(v) for k, v in sorted(importlib.metadata.packages_distributions().items())}
-    return told
+        result["packages"] = {k: sorted(v) for k, v in sorted(importlib.metadata.packages_distributions().items())}
+    return result
 
 
 def see_tracebacks(seen):
     """How errors inside of the release are shown."""
-    told = {}
+    result = {}
     for name in seen:
         module = sys.modules[name]
         for key, value in sorted(getattr(module, "__dict__", {}).items()):
             if inspect.isfunction(value) and value.__module__ == name and value.__code__.co_argcount:
                 frame = types.CodeType.replace(value.__code__, co_name=value.__code__.co_name)
-                told[f"{name}.{key}"] = [frame.co_filename, linecache.getline(frame.co_filename, frame.co_firstlineno)]
+                result[f"{name}.{key}"] = [
+                    frame.co_filename,
+                    linecache.getline(frame.co_filename, frame.co_firstlineno),
+                ]
                 break
     try:
         importlib.import_module(next(iter(seen)) + ".no_such_module_in_it")
     except ImportError:
-        told["missing"] = traceback.format_exc()
-    return told
+        result["missing"] = traceback.format_exc()
+    return result
 
 
 def main(report, tops):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from efsprov.pipeline.compile import compile_tree
-from efsprov.pipeline.index import write_index
+from efsprov.pipeline.imports.compile import compile_tree
+from efsprov.pipeline.imports.import_index import write_index
 
 A = "20261121T063000Z-3f2a9c1b"
 MODULES = {

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from efsprov.pipeline.compile import compile_tree
-from efsprov.pipeline.index import write_index
-from efsprov.pipeline.smoke import smoke
+from efsprov.pipeline.imports.compile import compile_tree
+from efsprov.pipeline.imports.import_index import write_index
+from efsprov.pipeline.imports.smoke import smoke
 
 A = "20261121T063000Z-3f2a9c1b"
 MODULES = {
@@ -94,7 +94,7 @@ def the_line(run, python, *, finder):
         (_cut("import.index", 121), "has 1 bytes of"),
         (_cut("import.index", -1), "bytes of"),
         (_put("import.index", 0, b"PK"), "is not an index"),
-        (_put("import.index", 8, b"\x01"), "has format 1, this shim knows 2"),
+        (_put("import.index", 8, b"\x01"), "has format 1, this shim knows 3"),
         (_put("import.index", 12, b"\x00\x00"), "is for another interpreter"),
         (_put("import.index", 32, b"\xff"), "its checksum does not match"),
         (_put("import.index", 112, b"\x00" * 8), "its checksum does not match"),
@@ -179,9 +179,9 @@ if not child:
 out([pack.A, pack.cold.COLD, os.waitpid(child, 0)[1]])
 """
     assert run(code, CHANNEL="main", python=python).value == [["pack", "b"], "cold", 0]
-    told = run(LOOK, CHANNEL="main", python=python)
-    assert told.value == [*RIGHT, "IndexedFinder"]
-    assert len(log(told)) == 2, "one line a pack"
+    result = run(LOOK, CHANNEL="main", python=python)
+    assert result.value == [*RIGHT, "IndexedFinder"]
+    assert len(log(result)) == 2, "one line a pack"
 
 
 def test_damaged_bytecode_is_not_run(release, run, python):
@@ -267,3 +267,19 @@ def test_no_flipped_bit_gives_a_wrong_module(root, tmp_path):
 
     check([("import.index", at, bit) for at in range(120) for bit in range(8)])
     flip()
+
+
+@pytest.mark.parametrize("bound", ["3f2a9c1b", "00000000"])
+def test_an_index_of_another_release_is_not_used(root, run, python, bound):
+    made = root.release("main", A, python=python, modules=MODULES)
+    site = made / "site"
+    compile_tree(site, Path(python))
+    write_index(made, site, Path(python), smoke(site, Path(python), ("pack",)), bound=bound)
+    outcome = run(LOOK, CHANNEL="main", python=python)
+    own = bound == "3f2a9c1b"
+    assert outcome.value == [*RIGHT, "IndexedFinder" if own else "FileFinder"]
+    assert log(outcome) == (
+        []
+        if own
+        else [f"efsprov: {made} is imported without its index: import.index is that of another release (00000000)"]
+    )

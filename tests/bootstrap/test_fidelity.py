@@ -10,9 +10,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from efsprov.pipeline.compile import compile_tree
-from efsprov.pipeline.index import write_index
-from efsprov.pipeline.smoke import smoke
+from efsprov.pipeline.imports.compile import compile_tree
+from efsprov.pipeline.imports.import_index import write_index
+from efsprov.pipeline.imports.smoke import smoke
 
 A = "20261121T063000Z-3f2a9c1b"
 PROGRAM = Path(__file__).with_name("fidelity_program.py")
@@ -83,8 +83,8 @@ def run(root, argv, *, accelerated, **environ):
     done = subprocess.run(
         [sys.executable, *map(str, argv)], env=env | environ, capture_output=True, text=True, check=False, timeout=1200
     )
-    told = [line for line in done.stderr.splitlines() if line.startswith("efsprov: ")]
-    assert told == [] if accelerated else "EFSPROV_ACCEL=0" in told[0]
+    result = [line for line in done.stderr.splitlines() if line.startswith("efsprov: ")]
+    assert result == [] if accelerated else "EFSPROV_ACCEL=0" in result[0]
     return done
 
 

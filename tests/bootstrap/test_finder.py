@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from efsprov.pipeline.compile import compile_tree
-from efsprov.pipeline.index import write_index
-from efsprov.pipeline.smoke import smoke
+from efsprov.pipeline.imports.compile import compile_tree
+from efsprov.pipeline.imports.import_index import write_index
+from efsprov.pipeline.imports.smoke import smoke
 
 A, B = "20261121T063000Z-3f2a9c1b", "20261122T063000Z-0000beef"
 PROGRAM = Path(__file__).with_name("fidelity_program.py")

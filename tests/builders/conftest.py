@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from efsprov.builders.ssh_builder import SshBuilder
-from efsprov.builders.ssh_target import SshTarget
+from efsprov.builders.ssh.builder import SshBuilder
+from efsprov.builders.ssh.destination import SshTarget
 from efsprov.core.build import BuildRequest
 from tests.builders.commands import wheels
 from tests.builders.sshd import LocalSshd

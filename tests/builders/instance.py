@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.aws.fake_aws import FakeAws
+from devtools.strict_aws.double import StrictAws
 from tests.builders.sshd import free_port
 
 INIT = Path(__file__).with_name("instance_init.py")
@@ -36,13 +36,13 @@ def require_namespaces() -> None:
 
 
 def boot_command(configuration: Path) -> list[str]:
-    """What starts an instance that is told ``configuration``, in namespaces that end with it."""
+    """What starts an instance that is given ``configuration``, in namespaces that end with it."""
     return ["unshare", "--mount", "--pid", "--fork", "--kill-child", sys.executable, str(INIT), str(configuration)]
 
 
 @dataclass
 class Instance:
-    """One pretended instance; see ``tests.aws.fake_aws.Machine``."""
+    """One pretended instance; see ``devtools.strict_aws.ec2.Machine``."""
 
     folder: Path
     process: subprocess.Popen[bytes]
@@ -99,7 +99,7 @@ class Instance:
 
 
 def configure(
-    aws: FakeAws,
+    aws: StrictAws,
     parameters: dict[str, str],
     settings: dict[str, Any],
     *,
@@ -134,7 +134,7 @@ class Instances:
     """Makes the instances that a fake EC2 launches."""
 
     folder: Path
-    aws: FakeAws
+    aws: StrictAws
     port: int = field(default_factory=free_port)
     environment: Mapping[str, str] = field(default_factory=dict)
     fates: list[dict[str, Any]] = field(default_factory=list)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from tests.lab.link import Forward
+from devtools.nfs_lab.link import Forward
 
 CONFIGURATION = """
 Port {port}

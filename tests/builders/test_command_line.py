@@ -27,9 +27,9 @@ def test_a_release_is_built_over_ssh_and_imported(sshd, wheels, tmp_path, by):
         below, wheels, "sync", "--root", root, "-f", "tiny==1.0", "--runtime", f"python{VERSION}", "--json", *flags
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads(done.stdout)["result"]
-    assert told["outcome"] == "published"
-    manifest = json.loads((Path(told["path"]) / "release.json").read_text())
+    result = json.loads(done.stdout)["result"]
+    assert result["outcome"] == "published"
+    manifest = json.loads((Path(result["path"]) / "release.json").read_text())
     assert manifest["builder"]["kind"] == "ssh"
     assert imported(root, tmp_path).startswith("1.0 " + str(root))
     again = efsprov(
@@ -38,13 +38,13 @@ def test_a_release_is_built_over_ssh_and_imported(sshd, wheels, tmp_path, by):
     assert json.loads(again.stdout)["result"]["outcome"] == "unchanged"
 
 
-def test_an_unknown_host_is_told_as_an_error(sshd, wheels, tmp_path):
+def test_an_unknown_host_is_reported_as_an_error(sshd, wheels, tmp_path):
     flags = ["--builder", "ssh", "--host", f"{sshd.user}@127.0.0.1:{sshd.port}", "--identity", sshd.client_key]
     done = efsprov(
         tmp_path, wheels, "sync", "--root", tmp_path, "-f", "tiny", "--runtime", f"python{VERSION}", "--json", *flags
     )
     assert done.returncode == 13
-    told = json.loads(done.stdout)["error"]
-    assert told["code"] == "builder"
-    assert "Nothing was sent" in told["message"]
+    result = json.loads(done.stdout)["error"]
+    assert result["code"] == "builder"
+    assert "Nothing was sent" in result["message"]
     assert list((sshd.state).glob("**/log")) == []

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from efsprov.builders.host import Host
 from efsprov.builders.installation import HostFacts, choose_python, install, pinned_needs, probe
+from efsprov.builders.ssh.host import Host
 from efsprov.builders.wheel import own_wheel
 from efsprov.core.errors import BuilderError
 from efsprov.core.target import Target
-from efsprov.pipeline.installer_settings import InstallerSection, installer_settings
+from efsprov.pipeline.tools.installer_settings import InstallerSection, installer_settings
 from tests.builders.needs import build_needs
 
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -97,7 +97,7 @@ def test_the_targets_python_is_taken_or_the_newest_that_efsprov_runs_by(target, 
         ("python3.11-arm64", {}, "The host is x86_64"),
     ],
 )
-def test_a_host_that_cannot_do_it_is_told_before_anything_is_uploaded(target, changes, message):
+def test_a_host_that_cannot_do_it_is_reported_before_anything_is_uploaded(target, changes, message):
     with pytest.raises(BuilderError, match=message) as caught:
         choose_python(facts(**changes), Target.parse(target), named=None)
     assert caught.value.hint
@@ -105,10 +105,10 @@ def test_a_host_that_cannot_do_it_is_told_before_anything_is_uploaded(target, ch
 
 def test_a_host_is_asked_what_it_is(target):
     with Host(target) as host:
-        told = probe(host)
-    assert told.machine == platform.machine()
-    assert VERSION in told.pythons
-    assert told.glibc[0] == 2
+        result = probe(host)
+    assert result.machine == platform.machine()
+    assert VERSION in result.pythons
+    assert result.glibc[0] == 2
 
 
 @pytest.fixture(scope="module")

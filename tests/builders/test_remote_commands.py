@@ -91,7 +91,7 @@ def test_attach_ends_when_its_other_end_does(make_request, tmp_path):
     assert list(attached(request.run)[-1]) == ["number", "result"]
 
 
-def test_a_run_that_is_not_there_is_told():
+def test_a_run_that_is_not_there_is_reported():
     (line,) = attached("0123456789abcdef")
     assert "There is no run" in line["error"]["message"]
 

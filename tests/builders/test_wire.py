@@ -62,8 +62,8 @@ def test_an_unknown_error_is_a_builders():
     [b"", b"Last login: Sat Nov 21", b"{}", b"[]", b"null", b'{"number": 1}', b'{"number": "1", "event": {}}', b'{"number": 1, "event": []}',
      b'{"number": 1, "sermon": {}}', b'{"number": 1, "event": {}, "result": {}}', b"\xff\xfe", b'{"number": true, "event": {}}'],
 )  # fmt: skip
-def test_what_is_no_line_is_told_as_such(text):
-    with pytest.raises(BuilderError, match="no line of a build") as caught:
+def test_what_is_no_line_is_reported_as_such(text):
+    with pytest.raises(BuilderError, match="is not a line of a build") as caught:
         wire.parse(text)
     assert "start-up file" in caught.value.hint
 

@@ -200,9 +200,9 @@ def test_unknown_channel(filled):
 
 def test_a_second_init_says_how_to_overwrite_the_very_file(filled):
     (filled.folder / "project").mkdir()
-    told = filled("init", "project")
-    assert told.code == 0
-    assert "efsprov --config project/efsprov.toml plan" in told.out
+    result = filled("init", "project")
+    assert result.code == 0
+    assert "efsprov --config project/efsprov.toml plan" in result.out
     refused(filled, 2, "init", "project", says="`efsprov init project --force`")
     assert filled("init", "project", "--force").code == 0
     assert not (filled.folder / "efsprov.toml").exists()

@@ -11,6 +11,7 @@ PAGE = (Path(__file__).parents[2] / "docs/reference/json.md").read_text()
 COMMANDS = {
     "plan": ("--framework", "tiny==3.0", "--runtime", RUNTIME),
     "sync": ("--framework", "tiny==3.0", "--runtime", RUNTIME),
+    "status": (),
     "list": (),
     "show": (),
     "history": (),

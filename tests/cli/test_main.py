@@ -1,8 +1,10 @@
 """The command line as a whole: what is said without arguments, and that a verb alone says what all verbs together say."""
 
+import re
+
 import pytest
 
-from efsprov.cli.main import command_line
+from efsprov.cli.main import _LINES, _VERBS, command_line
 
 
 def names(app):
@@ -28,3 +30,13 @@ def test_each_verb_can_be_had_alone():
 
 def test_what_is_no_verb_brings_them_all():
     assert names(command_line("nonsense")) == names(command_line("--json")) == names(command_line())
+
+
+def test_the_help_lists_every_verb_once_in_a_group_and_on_one_line(efsprov):
+    shown = efsprov("--help", COLUMNS="80").out
+    for verb, (group, line) in _LINES.items():
+        assert group in shown
+        (row,) = [row for row in shown.splitlines() if re.search(rf"^\W+{verb}\s", row)]
+        assert line in row
+    assert _LINES.keys() == _VERBS.keys()
+    assert max(map(len, shown.splitlines())) <= 80

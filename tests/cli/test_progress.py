@@ -20,7 +20,7 @@ from tests.cli.conftest import RUNTIME
 
 
 @pytest.fixture
-def said(capsys):
+def output(capsys):
     def say(*events):
         with shown_progress() as emit:
             for event in events:
@@ -30,8 +30,8 @@ def said(capsys):
     return say
 
 
-def copying(done, **told):
-    return Event(step="copy", state="progress", done=done, total=1_000_000_000, **told)
+def copying(done, **result):
+    return Event(step="copy", state="progress", done=done, total=1_000_000_000, **result)
 
 
 def test_a_step_tells_its_own_rate_and_time_left():
@@ -56,17 +56,17 @@ def test_files_are_counted_where_bytes_are_not():
     assert progress.figures_of(event, elapsed=3.0) == "3 of 4 files, 1.0 s left"
 
 
-def test_a_pipe_gets_plain_lines(said):
+def test_a_pipe_gets_plain_lines(output):
     done = Event(step="copy", state="finished", message="100 files written", seconds=2.0)
-    assert said(Event(step="copy", state="started"), done) == "Copying to the root: 100 files written, 2.0 s\n"
+    assert output(Event(step="copy", state="started"), done) == "Copying to the root: 100 files written, 2.0 s\n"
 
 
-def test_what_a_step_says_between_is_a_line(said):
-    assert said(Event(step="launch", state="progress", message="waiting")) == "Launching the builder: waiting\n"
+def test_what_a_step_says_between_is_a_line(output):
+    assert output(Event(step="launch", state="progress", message="waiting")) == "Launching the builder: waiting\n"
 
 
-def test_remarks_are_marked(said):
-    assert said(Event(step="check", state="warning", message="look [here]")) == "warning: look [here]\n"
+def test_remarks_are_marked(output):
+    assert output(Event(step="check", state="warning", message="look [here]")) == "warning: look [here]\n"
 
 
 def on_a_terminal(efsprov, *arguments):

@@ -119,9 +119,9 @@ def test_sizes_are_filled_in_and_added_up():
 
 
 def test_the_text_is_toml_that_others_read():
-    told = tomllib.loads(select(parse_lock(UV), TARGET).dump())
-    assert told["lock-version"] == "1.0"
-    assert [p["name"] for p in told["packages"]] == ["torch", "wrapt"]
+    result = tomllib.loads(select(parse_lock(UV), TARGET).dump())
+    assert result["lock-version"] == "1.0"
+    assert [p["name"] for p in result["packages"]] == ["torch", "wrapt"]
 
 
 @pytest.mark.parametrize(

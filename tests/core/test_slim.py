@@ -52,9 +52,9 @@ def test_only_the_rules_that_were_asked_for_apply(found, rules):
 @given(paths)
 def test_savings_are_what_each_rule_leaves_out(found):
     sizes = {path: number * 7 for number, path in enumerate(sorted(found))}
-    told = savings(sizes)
-    assert told.keys() == RULES.keys() - {DEBUG}
-    for rule, saving in told.items():
+    result = savings(sizes)
+    assert result.keys() == RULES.keys() - {DEBUG}
+    for rule, saving in result.items():
         chosen = select(found, {rule})
         assert saving == Saving(len(chosen), sum(sizes[path] for path in chosen))
 

@@ -104,9 +104,18 @@ def test_runtimes_that_have_ended_or_soon_will_are_remarked_on():
     assert host_target(python="3.11", arch="x86_64", glibc=(2, 36)).lambda_runtime is None
 
 
+def test_a_runtime_in_preview_is_built_for_when_named_and_never_by_auto():
+    preview = [runtime for runtime in LAMBDA_RUNTIMES if runtime.ends is None]
+    assert [runtime.name for runtime in preview] == ["python3.15"]
+    for runtime in preview:
+        assert runtime.name not in {target.runtime for target in targets_for("auto", "x86_64")}
+        assert [target.runtime for target in targets_for(runtime.name, "x86_64")] == [runtime.name]
+        assert f"The {runtime.name} runtime is in preview" in runtime.remark(date(2026, 11, 26))
+
+
 def test_the_reference_lists_the_runtimes_as_they_are():
     page = (Path(__file__).parents[2] / "docs" / "reference" / "targets.md").read_text()
     for runtime in LAMBDA_RUNTIMES:
         glibc = ".".join(map(str, runtime.glibc))
         tag = f"manylinux_{glibc.replace('.', '_')}"
-        assert f"| `{runtime.name}` | {runtime.system} | {glibc} | `{tag}` | {runtime.ends} |" in page
+        assert f"| `{runtime.name}` | {runtime.system} | {glibc} | `{tag}` | {runtime.ends or 'in preview'} |" in page

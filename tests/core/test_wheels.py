@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from efsprov.core.errors import GateError
 from efsprov.core.target import host_target, lambda_target
-from efsprov.core.wheels import Reason, join, misfit, rank
+from efsprov.core.wheels import Reason, misfit, rank
 
 AL2 = lambda_target("python3.11", "x86_64")
 AL2023 = lambda_target("python3.12", "x86_64")
@@ -92,8 +92,3 @@ def test_glibc_alone_decides_for_a_wheel_of_the_right_interpreter(minor, runtime
 def test_what_is_not_a_wheels_name_is_refused():
     with pytest.raises(GateError, match="not a wheel's file name"):
         rank("torch.whl", AL2)
-
-
-def test_join():
-    assert join(["a"]) == "a"
-    assert join(["a", "b", "c"], "or") == "a, b or c"

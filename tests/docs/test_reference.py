@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from efsprov.cli.config import Config
+from efsprov.core import requirement_file
 from efsprov.core.errors import EfsprovError
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -43,3 +44,11 @@ def test_every_setting_is_listed():
 
     missing = [key for key in keys(Config) if f"`{key}`" not in page]
     assert missing == []
+
+
+def test_every_option_of_requirement_files_is_listed():
+    page = (REFERENCE / "requirement-files.md").read_text()
+    table = page[page.index("| option |") : page.index("## Hashes")]
+    listed = set(re.findall(r"`(--?[A-Za-z-]+)`", "".join(line.split("|")[1] for line in table.splitlines() if line)))
+    options = requirement_file.option_names()
+    assert listed == options

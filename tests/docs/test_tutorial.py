@@ -57,7 +57,7 @@ def test_the_commands_of_the_readme(tutorial):
     [root] = folder.glob("*/efs")
     commands = commands_of((TOP / "README.md").read_text("utf-8"))
     assert [command.text.split()[:2] for command in commands] == [["efsprov", "sync"], ["efsprov", "rollback"]]
-    before = Command(f"efsprov sync --root {root} --framework tensorflow==2.15.1", 0)
+    before = Command(f"efsprov sync --root {root} --framework tensorflow==2.15.1 --again", 0)
     after = Command(f"efsprov history --root {root}", 0)
     printed = run(
         folder, [before, *(Command(text.replace("/mnt/efs", str(root)), code) for text, code in commands), after]

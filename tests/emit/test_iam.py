@@ -41,7 +41,7 @@ CASES = [
 # https://docs.aws.amazon.com/service-authorization/latest/reference/: actions for which no resource can be named
 WITHOUT_RESOURCE = re.compile(
     r"ec2:Describe\w+|sts:DecodeAuthorizationMessage|ssm:UpdateInstanceInformation|ssmmessages:\w+"
-    r"|lambda:GetAccountSettings|lambda:ListLayerVersions"
+    r"|lambda:GetAccountSettings|cloudwatch:GetMetricStatistics|lambda:ListLayerVersions"
 )
 
 
@@ -201,6 +201,7 @@ def test_each_action_is_documented(purpose):
 # What the code asks of AWS, found in its text: any client's method that it calls
 
 SERVICES = {
+    "cloudwatch": "cloudwatch",
     "ec2": "ec2",
     "efs": "elasticfilesystem",
     "iam": "iam",
@@ -210,6 +211,7 @@ SERVICES = {
     "sts": "sts",
 }
 RECEIVERS = {
+    "cloudwatch": "cloudwatch",
     "ec2": "ec2",
     "efs": "efs",
     "iam": "iam",
@@ -227,6 +229,7 @@ FREE = {"sts:GetCallerIdentity"}  # needs no permission
 # what an operation takes besides the action of its own name
 BESIDES = {
     "ec2:RunInstances": {"iam:PassRole"},
+    "elasticfilesystem:DescribeMountTargetSecurityGroups": {"ec2:DescribeNetworkInterfaceAttribute"},
     "lambda:CreateFunction": {"iam:PassRole", "lambda:TagResource", "elasticfilesystem:DescribeMountTargets"},
     "lambda:UpdateFunctionConfiguration": {
         *("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"),
@@ -234,7 +237,11 @@ BESIDES = {
     },
     "s3:GetObject": {"s3:GetObjectVersion"},
 }
-OF_OTHER_PROGRAMS = {"ssm:StartSession", "ec2-instance-connect:OpenTunnel"}  # the ways in are the AWS command line's
+OF_OTHER_PROGRAMS = {
+    "ssm:StartSession",
+    "ssmmessages:OpenDataChannel",
+    "ec2-instance-connect:OpenTunnel",
+}  # the ways in are the AWS command line's
 
 
 def called_operations():
@@ -269,3 +276,14 @@ def test_the_policies_of_the_orchestrators_are_what_the_code_calls():
         for action in actions_of(policies(scope, purpose)["orchestrator"])
     }
     assert allowed == needed
+
+
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html, without white space: of a managed policy,
+# and of all inline policies of a role
+MANAGED, INLINE = 6144, 10_240
+
+
+@pytest.mark.parametrize(("purpose", "scope"), CASES)
+def test_each_policy_fits_into_a_managed_policy(purpose, scope):
+    for part, policy in policies(scope, purpose).items():
+        assert len(re.sub(r"\s", "", json.dumps(policy))) <= MANAGED, part

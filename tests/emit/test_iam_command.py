@@ -41,8 +41,8 @@ def test_each_goes_to_a_file_of_its_own(tmp_path):
         "lambda-builder-trust-policy.json",
         "lambda-orchestrator-policy.json",
     ]
-    told = json.loads(iam("--for", "attach", *HERE, *EFS, "--function", "ml-*", "--json"))
-    assert json.loads(told["files"]["attach-function-policy.json"]) == written["attach-function-policy.json"]
+    result = json.loads(iam("--for", "attach", *HERE, *EFS, "--function", "ml-*", "--json"))
+    assert json.loads(result["files"]["attach-function-policy.json"]) == written["attach-function-policy.json"]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,8 @@ def test_each_goes_to_a_file_of_its_own(tmp_path):
         ("--region", "*"),
         ("--role", "*"),
         ("--file-system", "fs-*"),
-        ("--access-point", "arn:aws:elasticfilesystem:eu-central-1:123456789012:access-point/fsap-12345678"),
+        ("--access-point", "arn:aws:elasticfilesystem:eu-central-1:123456789012:access-point/*"),
+        ("--access-point", "fsap-*"),
         ("--function", "f:*"),
         ("--builder-function", "*"),
         ("--bucket", "*"),
@@ -66,7 +67,27 @@ def test_nothing_that_would_widen_a_policy_is_taken(option, value):
         iam(*HERE, *EFS, option, value)
 
 
-def test_a_policy_that_a_purpose_has_not_is_told_with_those_that_it_has():
+def test_an_access_point_may_be_named_by_its_arn():
+    arn = "arn:aws:elasticfilesystem:eu-central-1:123456789012:access-point/fsap-12345678"
+    assert iam(*HERE, *EFS, "--access-point", arn) == iam(*HERE, *EFS)
+
+
+def test_a_policy_that_a_purpose_has_not_is_reported_with_those_that_it_has():
     with pytest.raises(UsageError, match="no policy builder for layer") as caught:
         iam("--for", "layer", *HERE, "--policy", "builder")
     assert "layer-orchestrator-policy.json" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("region", "partition", "principal"),
+    [
+        ("cn-north-1", "aws-cn", "ec2.amazonaws.com.cn"),
+        ("us-gov-west-1", "aws-us-gov", "ec2.amazonaws.com"),
+        ("eusc-de-east-1", "aws-eusc", "ec2.amazonaws.com"),
+    ],
+)
+def test_arns_and_principals_are_those_of_the_regions_partition(region, partition, principal):
+    text = iam("--for", "ec2", "--account", "123456789012", "--region", region, *EFS, "--json")
+    assert f"arn:{partition}:ec2:{region}:123456789012:instance/*" in text
+    assert "arn:aws:" not in text
+    assert principal in text

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from efsprov.aws.functions import Mounted
-from efsprov.core.errors import ConflictError, GateError, NotFoundError, UsageError
+from efsprov.core.errors import AwsError, ConflictError, GateError, NotFoundError, UsageError
 from efsprov.functions.attachment import BEFORE, Attachment, plan_attachment, plan_detachment
 from tests.functions.conftest import ACCESS_POINT, LAYER, OTHER_LAYER, after
 
@@ -81,6 +81,14 @@ def test_another_file_system_is_not_replaced_unasked(function):
         plan_attachment(function(mounted=(Mounted(OTHER_POINT, "/mnt/data"),)), WANTED)
 
 
+def test_files_of_s3_are_not_taken_for_efs(function):
+    other = Mounted("arn:aws:s3files:us-east-1:123456789012:file-system/fs-1/access-point/fsap-1", "/mnt/efs")
+    assert not other.is_efs
+    assert Mounted(ACCESS_POINT, "/mnt/efs").is_efs
+    with pytest.raises(ConflictError, match="a file system of S3 Files"):
+        plan_attachment(function(mounted=(other,)), WANTED)
+
+
 def test_a_container_image_gets_no_layer(function):
     plan = plan_attachment(function(package="Image", runtime="", layers=()), WANTED.model_copy(update={"layer": ""}))
     assert "Layers" not in plan.changes
@@ -105,3 +113,19 @@ def test_what_cannot_be_is_refused(function, fields, error, message):
 def test_a_function_that_was_not_attached_cannot_be_detached(function):
     with pytest.raises(NotFoundError, match="was not attached"):
         plan_detachment(function())
+
+
+@pytest.mark.parametrize("plan", [lambda f: plan_attachment(f, WANTED), plan_detachment], ids=["attach", "detach"])
+def test_variables_that_cannot_be_read_are_never_written_back(function, plan):
+    """Lambda answers Environment: {Error} where the key may not be used, and an update replaces all variables."""
+    secret = function(variables={}, unreadable="AccessDeniedException: Lambda was unable to decrypt")
+    with pytest.raises(AwsError, match=r"cannot be read \(AccessDeniedException: .*would lose them") as caught:
+        plan(secret)
+    assert "kms:Decrypt" in caught.value.hint
+
+
+def test_a_function_that_joins_a_vpc_is_told_of_its_way_to_the_internet(function):
+    wanted = WANTED.model_copy(update={"subnets": ("subnet-1",), "groups": ("sg-1",)})
+    (note,) = plan_attachment(function(subnets=(), groups=(), vpc=""), wanted).notes
+    assert "no way to the internet" in note
+    assert plan_attachment(function(), wanted).notes == ()

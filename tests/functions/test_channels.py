@@ -40,7 +40,7 @@ def test_a_container_image_takes_what_fits_its_architecture():
 
 
 @pytest.mark.parametrize(("name", "message"), [("none", "no channel none"), ("new", "no current release")])
-def test_a_channel_without_a_release_is_told(name, message):
+def test_a_channel_without_a_release_is_reported(name, message):
     with pytest.raises(NotFoundError, match=message):
         fitting_channel(FACTS, name, function="f", runtime="python3.11", arch="x86_64")
 

@@ -1,18 +1,21 @@
 # ruff: noqa: N803 - operations take boto3's own parameter names
 """What the doctor reads, from services that answer boto3: EC2 by moto, EFS and Lambda by endpoints of our own."""
 
-import boto3
-import pytest
-from moto.server import ThreadedMotoServer
+import datetime as dt
 
+import pytest
+
+from devtools.lambda_sandbox.endpoint import LambdaEndpoint
+from devtools.lambda_sandbox.rest_json import RestJsonServer, ServiceError
+from devtools.strict_aws.backends import rest_json
+from devtools.strict_aws.double import StrictAws
+from efsprov.aws.burst_credits import read_burst_credits
 from efsprov.aws.functions import FunctionConfig
 from efsprov.functions.channels import stated_channels
 from efsprov.functions.collect import Question, collect
 from efsprov.functions.doctor import examine
 from efsprov.functions.facts import Unread
-from tests.lambda_runtime.calls import ACCESS_POINT, ON_EFS, ROLE, client, zipped
-from tests.lambda_runtime.endpoint import LambdaEndpoint
-from tests.lambda_runtime.rest_json import RestJsonServer, ServiceError
+from tests.devtools.lambda_sandbox.calls import ACCESS_POINT, ON_EFS, ROLE, client, zipped
 from tests.local_aws import local_aws
 
 POINT = ACCESS_POINT.rpartition("/")[2]
@@ -26,7 +29,7 @@ class Disk:
 
     def describe_access_points(self, *, AccessPointId):
         folder = {"Path": "/efsprov", "CreationInfo": {"OwnerUid": 7, "OwnerGid": 7, "Permissions": "750"}}
-        point = {"AccessPointId": AccessPointId, "AccessPointArn": ACCESS_POINT, "FileSystemId": "fs-1"}
+        point = {"AccessPointId": AccessPointId, "AccessPointArn": ACCESS_POINT, "FileSystemId": "fs-0123456789abcdef0"}
         return {
             "AccessPoints": [
                 point | {"PosixUser": {"Uid": 7, "Gid": 7}, "RootDirectory": folder, "LifeCycleState": "available"}
@@ -35,8 +38,8 @@ class Disk:
 
     def describe_file_systems(self, *, FileSystemId):
         made = {"OwnerId": "1", "CreationToken": "t", "CreationTime": 1, "NumberOfMountTargets": 1, "Tags": []}
-        told = {"FileSystemId": FileSystemId, "LifeCycleState": "available", "PerformanceMode": "generalPurpose"}
-        return {"FileSystems": [made | told | {"ThroughputMode": "elastic", "SizeInBytes": {"Value": 9}}]}
+        result = {"FileSystemId": FileSystemId, "LifeCycleState": "available", "PerformanceMode": "generalPurpose"}
+        return {"FileSystems": [made | result | {"ThroughputMode": "elastic", "SizeInBytes": {"Value": 9}}]}
 
     def describe_lifecycle_configuration(self, *, FileSystemId):
         return {
@@ -49,8 +52,12 @@ class Disk:
     def describe_file_system_policy(self, *, FileSystemId):
         raise ServiceError("PolicyNotFound", "none")
 
-    def describe_mount_targets(self, *, FileSystemId):
-        target = {"MountTargetId": "fsmt-0123456789abcdef0", "FileSystemId": "fs-1", "SubnetId": self._subnet}
+    def describe_mount_targets(self, *, FileSystemId="fs-0123456789abcdef0", MountTargetId=None):
+        target = {
+            "MountTargetId": "fsmt-0123456789abcdef0",
+            "FileSystemId": "fs-0123456789abcdef0",
+            "SubnetId": self._subnet,
+        }
         return {
             "MountTargets": [
                 target | {"LifeCycleState": "available", "IpAddress": "10.0.0.9", "AvailabilityZoneName": self._zone}
@@ -61,20 +68,16 @@ class Disk:
         return {"SecurityGroups": [self._group]}
 
 
-@pytest.fixture(scope="module")
-def moto():
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+@pytest.fixture
+def double():
+    with StrictAws() as double:
+        yield double
 
 
 @pytest.fixture
-def network(moto):
+def network(double):
     """A VPC with a subnet, and a group for each side; NFS is let in from the function's."""
-    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
-    ec2 = boto3.client("ec2", endpoint_url=moto, **keys)
+    ec2 = double.client("ec2", region="us-east-1")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24", AvailabilityZone="us-east-1a")["Subnet"]
     ours, theirs = (
@@ -86,7 +89,7 @@ def network(moto):
 
 
 @pytest.fixture
-def aws(moto, network):
+def aws(double, network):
     _, vpc_id, subnet, ours, theirs = network
     with (
         LambdaEndpoint({}, vpc_id=vpc_id) as functions,
@@ -97,13 +100,14 @@ def aws(moto, network):
         client(functions).create_function(
             FunctionName="f", Code={"ZipFile": zipped(h="")}, **settings, **(ON_EFS | vpc)
         )
+        double.answer_by({"lambda": rest_json(functions), "efs": rest_json(disk)})
         closed = "http://127.0.0.1:9"
-        yield local_aws(**{"lambda": functions.url, "efs": disk.url, "ec2": moto, "sts": moto, "iam": closed})
+        yield local_aws(**dict.fromkeys(("lambda", "efs", "ec2", "sts"), double.url), iam=closed)
 
 
 def test_what_there_is_to_know_is_found(aws, network):
     question = Question(
-        function="f", channels=("tf",), look=lambda: (stated_channels(["tf"], "python3.11-x86_64"), None)
+        function="f", channels=("tf",), inspect_root=lambda: (stated_channels(["tf"], "python3.11-x86_64"), None)
     )
     facts = collect(aws, question)
     assert isinstance(facts.function, FunctionConfig)
@@ -118,14 +122,32 @@ def test_what_there_is_to_know_is_found(aws, network):
     assert any(rule.last == 65535 for rule in facts.egress)
     assert [(rule.first, rule.groups) for rule in facts.ingress] == [(2049, (network[3],))]
     assert [way.leads for way in facts.ways] == [""]
+    assert (facts.dns.vpc, facts.dns.support, facts.dns.hostnames) == (network[1], True, False)
+    assert facts.reserved is None
+    assert facts.burst_credits is None
     assert isinstance(facts.permissions, Unread)
-    assert isinstance(facts.account, Unread)
+    assert facts.account.concurrency == 1000
     assert facts.channels[0].name == "tf"
     levels = {finding.check: finding.level for finding in examine(facts)}
     assert levels["credentials"] == levels["mount targets"] == "ok"
     assert levels["security group, out"] == levels["security group, in"] == "ok"
     assert levels["way to the index"] == levels["lifecycle policy"] == levels["file system policy"] == "warning"
-    assert levels["role's permissions"] == levels["Lambda quotas"] == "unknown"
+    assert levels["role's permissions"] == "ok"  # no policy asks for them
+
+
+def test_the_least_burst_credits_of_the_last_hour_are_found(double):
+    aws, now = local_aws(cloudwatch=double.url), dt.datetime.now(dt.UTC)
+    cloudwatch = double.client("cloudwatch", region="us-east-1")
+    assert read_burst_credits(aws, "fs-1", now=now) is None
+    for file_system, minutes, value in (("fs-1", 20, 5e12), ("fs-1", 10, 4e12), ("fs-1", 90, 1.0), ("fs-2", 5, 2.0)):
+        data = {
+            "MetricName": "BurstCreditBalance",
+            "Dimensions": [{"Name": "FileSystemId", "Value": file_system}],
+            "Timestamp": now - dt.timedelta(minutes=minutes),
+            "Value": value,
+        }
+        cloudwatch.put_metric_data(Namespace="AWS/EFS", MetricData=[data])
+    assert read_burst_credits(aws, "fs-1", now=now) == 4e12
 
 
 def test_a_way_out_through_a_gateway_and_a_closed_group_are_found(aws, network):

@@ -4,14 +4,16 @@ import dataclasses
 
 import pytest
 
+from devtools.lambda_sandbox.endpoint import LambdaEndpoint
+from devtools.strict_aws.backends import rest_json
+from devtools.strict_aws.double import StrictAws
 from efsprov.aws.functions import find_function, get_function, update_configuration, wait_until_settled
 from efsprov.aws.session import Aws
 from efsprov.core.errors import AwsError, ConflictError
-from efsprov.core.retry import Policy
 from efsprov.functions.attachment import Attachment, plan_attachment
 from efsprov.functions.wiring import carry_out, read_settled
-from tests.lambda_runtime.calls import ACCESS_POINT, ON_EFS, ROLE, client, zipped
-from tests.lambda_runtime.endpoint import LambdaEndpoint
+from efsprov.net.retry import Policy
+from tests.devtools.lambda_sandbox.calls import ACCESS_POINT, ON_EFS, ROLE, client, zipped
 from tests.local_aws import LocalSession, local_aws
 
 WANTED = Attachment(access_point=ACCESS_POINT, mount_path="/mnt/efs", variables={"EFSPROV_CHANNEL": "tf"})
@@ -27,8 +29,14 @@ def endpoint():
 
 
 @pytest.fixture
-def aws(endpoint):
-    return local_aws(**{"lambda": endpoint.url})
+def double(endpoint):
+    with StrictAws({"lambda": rest_json(endpoint)}) as double:
+        yield double
+
+
+@pytest.fixture
+def aws(double):
+    return local_aws(**{"lambda": double.url})
 
 
 def test_attaching_waits_until_the_change_has_taken_effect(aws):
@@ -56,36 +64,14 @@ def test_a_function_that_somebody_else_changed_is_left_as_they_left_it(aws, endp
     assert get_function(aws, "f") == theirs
 
 
-class Forgetful:
-    """A client whose first update takes effect, but whose reply is lost."""
-
-    def __init__(self, real):
-        self._real, self.lost = real, False
-
-    def __getattr__(self, name):
-        return getattr(self._real, name)
-
-    def update_function_configuration(self, **parameters):
-        answer = self._real.update_function_configuration(**parameters)
-        if not self.lost:
-            self.lost = True
-            from botocore.exceptions import ConnectionClosedError
-
-            raise ConnectionClosedError(endpoint_url="lambda")
-        return answer
-
-
-class ForgetfulSession(LocalSession):
-    def client(self, service, **options):
-        return Forgetful(super().client(service, **options))
-
-
-def test_a_reply_that_is_lost_is_not_taken_for_somebody_elses_change(endpoint):
+def test_a_reply_that_is_lost_is_not_taken_for_somebody_elses_change(double):
     policy = Policy("test", attempts=3, seconds=20, first=0.6, longest=0.6)
-    aws = Aws(ForgetfulSession({"lambda": endpoint.url}), "us-east-1", throttled=policy)
+    aws = Aws(LocalSession({"lambda": double.url}), "us-east-1", throttled=policy)
     before = read_settled(aws, "f")
+    double.lose_reply("lambda:UpdateFunctionConfiguration")
     after = update_configuration(aws, before, {"MemorySize": 1024})
     assert after.memory == 1024
+    assert len(double.named("lambda:UpdateFunctionConfiguration")) == 2
 
 
 def test_an_update_that_comes_to_nothing_is_an_error(aws, endpoint):
@@ -101,9 +87,10 @@ def test_a_function_that_is_not_there(aws):
         read_settled(aws, "none")
 
 
-def test_what_lambda_refuses_is_told_in_its_words(aws):
+def test_what_lambda_refuses_is_reported_in_its_words(aws, double):
     before = read_settled(aws, "f")
     wrong = WANTED.model_copy(update={"mount_path": "/srv/efs"})
     with pytest.raises(AwsError, match="LocalMountPath"):
         carry_out(aws, before, plan_attachment(before, wrong))
     assert dataclasses.replace(get_function(aws, "f"), revision=before.revision) == before
+    assert [refusal.rule for refusal in double.refused()] == ["pattern"]

@@ -1,4 +1,4 @@
-"""AWS as the asynchronous handlers see it: moto as a server, and what polls a queue for a function."""
+"""AWS as the asynchronous handlers see it: the strict double as a server, and what polls a queue for a function."""
 
 import json
 import uuid
@@ -8,10 +8,10 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
+from devtools.lambda_sandbox import Bind, LambdaEnvironment
+from devtools.strict_aws.double import StrictAws
 from tests.framework_root import FrameworkRoot, FrameworkRoots, plain_target
-from tests.lambda_runtime import Bind, LambdaEnvironment
 
 REGION = "us-east-1"
 
@@ -85,12 +85,9 @@ class Requests:
 
 @pytest.fixture(scope="session")
 def fake_aws() -> Iterator[Fake]:
-    """Moto's server, for the tests of one process."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield Fake(f"http://{host}:{port}")
-    server.stop()
+    """The strict double, for the tests of one process."""
+    with StrictAws() as double:
+        yield Fake(double.url)
 
 
 @pytest.fixture
@@ -103,7 +100,7 @@ def requests_path(fake_aws: Fake) -> Requests:
     policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 3})
     queue = sqs.create_queue(
         QueueName=name,
-        Attributes={"RedrivePolicy": policy, "VisibilityTimeout": "600", "MaximumMessageSize": "262144"},
+        Attributes={"RedrivePolicy": policy, "VisibilityTimeout": "600", "MaximumMessageSize": "1048576"},
     )["QueueUrl"]
     dynamodb.create_table(
         TableName=name,

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from devtools.lambda_sandbox import Bind, Function, Runtime
+from devtools.lambda_sandbox.fixtures import bootstrap_layer, lambda_runtime
 from tests.framework_root import FrameworkRoot, framework_roots, tensorflow_root, torch_root
 from tests.handlers.aws import boto3_mount, fake_aws, requests_path
 from tests.handlers.serving import _own_cache, deploy, onnx_root, safetensors_root, tflite_root
-from tests.lambda_runtime import Bind, Function, Runtime
-from tests.lambda_runtime.fixtures import bootstrap_layer, lambda_runtime
 
 __all__ = [
     "_own_cache",

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from devtools.lambda_sandbox import Bind, Function, Runtime
 from efsprov.core.events import SILENT
 from efsprov.models.formats.inspection import RISKS
 from efsprov.models.provision import Provision, provision
 from efsprov.models.source import LocalSource
-from efsprov.pipeline.steps import Steps
+from efsprov.pipeline.tools.progress import ProgressReporter
 from efsprov.store.layout import Root
 from tests.framework_root import FrameworkRoot, FrameworkRoots, plain_target
-from tests.lambda_runtime import Bind, Function, Runtime
 
 HANDLERS = Path(__file__).parents[2] / "handlers"
 SAMPLES = Path(__file__).parents[1] / "models" / "samples"
@@ -26,12 +26,12 @@ Deploy = Callable[..., Function]
 def push(root: Path, name: str, source: Path) -> str:
     """Publish a model on a root and return the id of its release."""
     channel = Root.open(root, writing=True).channel(name, kind="model")
-    done = provision(channel, LocalSource(source), Provision(trusted=frozenset(RISKS)), Steps(SILENT))
+    done = provision(channel, LocalSource(source), Provision(trusted=frozenset(RISKS)), ProgressReporter(SILENT))
     return done.release
 
 
 def http(body: Any, **event: Any) -> dict[str, Any]:
-    """An event as API Gateway's HTTP API sends it; a body that is no text is sent as JSON."""
+    """An event as API Gateway's HTTP API sends it; a body that is not text is sent as JSON."""
     text = body if isinstance(body, str) or body is None else json.dumps(body)
     return {
         "version": "2.0",

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from devtools.lambda_sandbox import Bind, Function, LambdaEnvironment, Runtime
 from tests.framework_root import plain_target
-from tests.lambda_runtime import Bind, Function, LambdaEnvironment, Runtime
 
 OLD, NEW = "20261121T063000Z-3f2a9c1b", "20261122T063000Z-0a1b2c3d"
 

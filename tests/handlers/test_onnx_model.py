@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from devtools.lambda_sandbox import LambdaEnvironment
 from tests.handlers.serving import SAMPLES, http, push, read
-from tests.lambda_runtime import LambdaEnvironment
 
 pytestmark = pytest.mark.framework
 
@@ -59,12 +59,12 @@ def test_body_may_be_base64(served):
     ids=lambda value: str(value)[:40],
 )
 def test_bad_input_is_answered_with_what_is_wrong(served, event, status, code):
-    told, body = ask(served, event)
-    assert (told, body["error"]["code"]) == (status, code)
+    result, body = ask(served, event)
+    assert (result, body["error"]["code"]) == (status, code)
     assert body["error"]["message"].endswith(".")
 
 
-def test_shape_that_does_not_fit_is_told_with_the_one_that_does(served):
+def test_shape_that_does_not_fit_is_reported_with_the_one_that_does(served):
     message = ask(served, http({"inputs": [[1, 2, 3]]}))[1]["error"]["message"]
     assert message == "x must be of shape [None, 2], this is [1, 3]."
 
@@ -79,7 +79,7 @@ def test_output_that_is_no_number_leaks_nothing(served):
     assert "ValueError" in answer.logs
 
 
-def test_model_of_another_format_is_told_when_the_function_starts(deploy, onnx_root, tmp_path):
+def test_model_of_another_format_is_reported_when_the_function_starts(deploy, onnx_root, tmp_path):
     release = push(tmp_path / "root", "other", SAMPLES / "dense.tflite")
     function = deploy(["onnx_model"], tmp_path / "root", [onnx_root], variables={"EFSPROV_MODEL": "other"})
     with LambdaEnvironment(function) as environment:

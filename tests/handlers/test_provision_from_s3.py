@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from devtools.lambda_sandbox import Bind, Function, LambdaEnvironment
 from efsprov.models.manifest import read_model_manifest
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Root
 from efsprov.store.verify import check_channel, check_release
 from tests.framework_root import plain_target
 from tests.handlers.serving import HANDLERS, SAMPLES
-from tests.lambda_runtime import Bind, Function, LambdaEnvironment
 from tests.models.test_uploads import event_bridge, notification
 
 EFSPROV = Path(__file__).parents[2] / "efsprov"
@@ -172,7 +172,7 @@ def test_what_needs_trust_is_refused_and_taken_with_it(run, root, bucket, fake_a
     assert run(TRUST="h5").invoke(event).payload["provisioned"][0]["outcome"] == "published"
 
 
-def test_not_activated_when_told_so(run, root, bucket, fake_aws):
+def test_not_activated_when_reported_so(run, root, bucket, fake_aws):
     fake_aws.client("s3").put_object(Bucket=bucket, Key="models/net.onnx", Body=(SAMPLES / "matmul.onnx").read_bytes())
     run(ACTIVATE="no").invoke(of(bucket, notification("models/net.onnx", sequencer="01")))
     state = read_state(model(root, "net"))

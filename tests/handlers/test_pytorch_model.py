@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from devtools.lambda_sandbox import LambdaEnvironment
 from tests.handlers.serving import SAMPLES, http, push, read
-from tests.lambda_runtime import LambdaEnvironment
 from tests.models.conftest import write_safetensors
 
 pytestmark = pytest.mark.framework
@@ -78,17 +78,17 @@ def test_safetensors_are_loaded_into_the_functions_own_architecture(deploy, torc
     ids=lambda value: str(value)[:40],
 )
 def test_bad_input_is_answered_with_what_is_wrong(script, event, status, code):
-    told, body = ask(script, event)
-    assert (told, body["error"]["code"]) == (status, code)
+    result, body = ask(script, event)
+    assert (result, body["error"]["code"]) == (status, code)
 
 
-def test_what_the_model_refuses_is_told_without_its_insides(script):
+def test_what_the_model_refuses_is_reported_without_its_insides(script):
     answer = script[0].invoke(http({"inputs": [[1, 2, 3]]}))
     assert read(answer.payload)[1]["error"]["message"] == "The model does not take torch.float32 of shape [1, 3]."
     assert "mat1 and mat2" in answer.logs
 
 
-def test_model_of_another_format_is_told_when_the_function_starts(deploy, torch_root, tmp_path):
+def test_model_of_another_format_is_reported_when_the_function_starts(deploy, torch_root, tmp_path):
     release = push(tmp_path / "root", "other", SAMPLES / "matmul.onnx")
     function = deploy(["pytorch_model"], tmp_path / "root", [torch_root], variables={"EFSPROV_MODEL": "other"})
     with LambdaEnvironment(function) as environment:

@@ -3,8 +3,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from devtools.lambda_sandbox import LambdaEnvironment
 from tests.handlers.serving import SAMPLES, http, push, read
-from tests.lambda_runtime import LambdaEnvironment
 
 pytestmark = pytest.mark.framework
 
@@ -49,11 +49,11 @@ def test_samples_are_answered_by_a_release_that_is_named(served):
     ids=lambda value: str(value)[:40],
 )
 def test_bad_input_is_answered_with_what_is_wrong(served, event, status, code):
-    told, body = ask(served, event)
-    assert (told, body["error"]["code"]) == (status, code)
+    result, body = ask(served, event)
+    assert (result, body["error"]["code"]) == (status, code)
 
 
-def test_shape_that_does_not_fit_is_told_with_the_one_that_does(served):
+def test_shape_that_does_not_fit_is_reported_with_the_one_that_does(served):
     message = ask(served, http({"inputs": [[1, 2, 3]]}))[1]["error"]["message"]
     assert message.endswith("must be of shape (None, 2), this is (1, 3).")
 
@@ -63,7 +63,7 @@ def test_model_is_loaded_once_an_environment(served):
     assert served[0].invoke(http({"inputs": [[1, 2]]})).init_duration is None
 
 
-def test_model_of_another_format_is_told_when_the_function_starts(deploy, tensorflow_root, tmp_path):
+def test_model_of_another_format_is_reported_when_the_function_starts(deploy, tensorflow_root, tmp_path):
     release = push(tmp_path / "root", "other", SAMPLES / "matmul.onnx")
     function = deploy(
         ["tensorflow_savedmodel"], tmp_path / "root", [tensorflow_root], variables={"EFSPROV_MODEL": "other"}

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from devtools.lambda_sandbox import LambdaEnvironment
 from tests.handlers.serving import SAMPLES, http, push, read
-from tests.lambda_runtime import LambdaEnvironment
 
 pytestmark = pytest.mark.framework
 
@@ -71,7 +71,7 @@ def test_picture_in_json(served):
         (http({"image": 7}), 400, "no-image"),
         (http({"image": "*"}), 400, "not-base64"),
         (http("*", isBase64Encoded=True), 400, "not-base64"),
-        (picture(b"this is no picture"), 415, "not-an-image"),
+        (picture(b"this is not a picture"), 415, "not-an-image"),
         (picture(b"%PDF-1.7 nor is this"), 415, "not-an-image"),
         (picture(png(100, 100, (1, 2, 3))[:60]), 422, "damaged-image"),
         (picture(png(20_000, 3_000, (1, 2, 3))), 413, "too-many-pixels"),
@@ -80,12 +80,12 @@ def test_picture_in_json(served):
     ids=lambda value: str(value)[-40:],
 )
 def test_bad_input_is_answered_with_what_is_wrong(served, event, status, code):
-    told, body = ask(served, event)
-    assert (told, body["error"]["code"]) == (status, code)
+    result, body = ask(served, event)
+    assert (result, body["error"]["code"]) == (status, code)
     assert io.StringIO(body["error"]["message"]).read().endswith(".")
 
 
-def test_model_of_another_format_is_told_when_the_function_starts(deploy, tflite_root, tmp_path):
+def test_model_of_another_format_is_reported_when_the_function_starts(deploy, tflite_root, tmp_path):
     release = push(tmp_path / "root", "other", SAMPLES / "matmul.onnx")
     function = deploy(["tflite_image"], tmp_path / "root", [tflite_root], variables={"EFSPROV_MODEL": "other"})
     with LambdaEnvironment(function) as environment:

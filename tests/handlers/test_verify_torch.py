@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lambda_runtime import LambdaEnvironment
+from devtools.lambda_sandbox import LambdaEnvironment
 
 pytestmark = pytest.mark.framework
 

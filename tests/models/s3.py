@@ -7,7 +7,7 @@ import threading
 import boto3
 
 from efsprov.aws.session import Aws
-from efsprov.core.retry import Policy
+from efsprov.net.retry import Policy
 
 QUICK = Policy("quick", attempts=6, seconds=30, first=0.01, longest=0.05)
 

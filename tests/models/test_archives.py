@@ -79,8 +79,15 @@ def test_names_that_lead_outside_are_refused(tmp_path, into, member):
 def test_what_is_no_plain_file_is_refused(tmp_path, into, kind):
     member = tarfile.TarInfo("link")
     member.type, member.linkname = kind, "/etc/passwd"
-    with pytest.raises(ModelError, match="'link' is no plain file"):
+    with pytest.raises(ModelError, match="'link' is not a plain file"):
         unpack(write_tar(tmp_path / "m.tar", [(member, b"")], "w"), into)
+
+
+def test_a_member_without_a_name_is_refused(tmp_path, into):
+    path = write_zip(tmp_path / "m.zip", {**FILES, "NAME": b"?"})
+    path.write_bytes(path.read_bytes().replace(b"NAME", b"\0AME"))
+    with pytest.raises(ModelError):
+        unpack(path, into)
 
 
 def test_link_in_a_zip_is_refused(tmp_path, into):
@@ -88,7 +95,7 @@ def test_link_in_a_zip_is_refused(tmp_path, into):
     entry.external_attr = 0o120777 << 16
     with zipfile.ZipFile(tmp_path / "m.zip", "w") as archive:
         archive.writestr(entry, "/etc/passwd")
-    with pytest.raises(ModelError, match="no file and no folder"):
+    with pytest.raises(ModelError, match="is neither a file nor a folder"):
         unpack(tmp_path / "m.zip", into)
 
 

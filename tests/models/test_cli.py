@@ -19,8 +19,8 @@ def run(tmp_path, tmp_path_factory, monkeypatch, capsys):
     def model(*words):
         with pytest.raises(SystemExit) as left:
             main(["model", *map(str, words)])
-        told = capsys.readouterr()
-        return left.value.code, told.out, told.err
+        result = capsys.readouterr()
+        return left.value.code, result.out, result.err
 
     return model
 
@@ -36,9 +36,9 @@ def run_json(run):
 
 
 def test_a_channel_that_a_model_is_for_and_that_is_not_there_is_remarked(run, made):
-    code, _, told = run("push", "net", made, "--for", "torhc")
+    code, _, result = run("push", "net", made, "--for", "torhc")
     assert code == 0
-    assert "There is no channel torhc in" in told
+    assert "There is no channel torhc in" in result
 
 
 def test_the_life_of_a_model(run, run_json, make_safetensors):
@@ -61,7 +61,7 @@ def test_the_life_of_a_model(run, run_json, make_safetensors):
     assert [e["do"] for e in run_json("history", "net")["entries"]][-2:] == ["pin", "mark-bad"]
 
 
-def test_people_are_told_what_was_published_and_how_it_is_used(run, make_safetensors):
+def test_people_are_reported_what_was_published_and_how_it_is_used(run, make_safetensors):
     path = make_safetensors()
     code, out, err = run("push", "net", path)
     assert code == 0
@@ -81,7 +81,7 @@ def test_people_are_told_what_was_published_and_how_it_is_used(run, make_safeten
         assert part in out
 
 
-def test_nothing_there_is_said_so(run, tmp_path):
+def test_nothing_there_is_reported(run, tmp_path):
     (tmp_path / "root").mkdir()
     code, out, _ = run("list")
     assert code == 0
@@ -146,14 +146,14 @@ def made(make_safetensors):
         (["net", "nowhere"], UsageError, "There is no file or folder nowhere"),
         (["net", "model.safetensors", "--sha256", "0" * 64], FetchError, "is not what --sha256 pins"),
         (["net", "model.safetensors", "--meta", "novalue"], UsageError, "is not KEY=VALUE"),
-        (["net", "s3://", "--region", "us-east-1"], UsageError, "is no object of S3"),
+        (["net", "s3://", "--region", "us-east-1"], UsageError, "is not an object of S3"),
         (["net"], UsageError, "Missing argument"),
     ],
 )
 def test_bad_input_is_one_message_and_changes_nothing(run_json, made, words, error, part):
-    told = run_json("push", *words, code=error.exit_code)["error"]
-    assert (told["code"], bool(told["hint"])) == (error.code, True)
-    assert part in told["message"]
+    result = run_json("push", *words, code=error.exit_code)["error"]
+    assert (result["code"], bool(result["hint"])) == (error.code, True)
+    assert part in result["message"]
     assert not (made.parent / "root").exists()
 
 
@@ -169,7 +169,7 @@ def test_bad_input_is_one_message_and_changes_nothing(run_json, made, words, err
         (["--quantize", "static"], "needs representative data", "--representative FILE.npy"),
         (["--to", "tflite"], "A model of the format onnx cannot become tflite", "tflite can be made from: h5, keras"),
         ([], "The model is onnx already", "--quantize"),
-        (["--quantize", "static", "--representative", "none.npy"], "none.npy is no file", "numpy.save"),
+        (["--quantize", "static", "--representative", "none.npy"], "none.npy is not a file", "numpy.save"),
     ],
 )
 def test_optimisation_that_cannot_be_says_what_it_takes(run, run_json, samples, words, message, hint):
@@ -180,7 +180,7 @@ def test_optimisation_that_cannot_be_says_what_it_takes(run, run_json, samples, 
     assert hint in error["hint"]
 
 
-def test_root_that_is_not_there_is_told_in_words_of_models(run, tmp_path, monkeypatch):
+def test_root_that_is_not_there_is_reported_in_words_of_models(run, tmp_path, monkeypatch):
     monkeypatch.setenv("EFSPROV_ROOT", str(tmp_path / "nowhere"))
     assert "`efsprov model push NAME SOURCE` makes it" in run("list")[2]
 

@@ -159,9 +159,9 @@ def header(text: str | bytes, data: bytes = b"", length: int | None = None) -> b
         (b"", "the file has 0"),
         (b"\x01\x02", "the file has 2"),
         (header("{}", length=1 << 40), "its header is to be 1099511627776 bytes long"),
-        (header("{nonsense"), "its header is no JSON"),
-        (header("[1]"), "its header is no JSON object"),
-        (header(b"\xff\xfe{}"), "its header is no JSON"),
+        (header("{nonsense"), "its header is not JSON"),
+        (header("[1]"), "its header is not a JSON object"),
+        (header(b"\xff\xfe{}"), "its header is not JSON"),
         (header('{"a": {"shape": [1]}}'), "tensor 'a' has no dtype"),
         (header('{"a": {"dtype": "F99", "shape": [1], "data_offsets": [0, 4]}}', b"1234"), "that cannot be"),
         (header('{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}', b"1234"), "that cannot be"),
@@ -188,7 +188,7 @@ def test_zip_that_leads_outside_is_refused(tmp_path, member):
 @pytest.mark.parametrize("name", ["dense.tflite", "matmul.onnx", "linear_state.pt", "dense.keras", "dense.h5"])
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
-def test_damage_is_told_and_never_a_crash(tmp_path_factory, name, data):
+def test_damage_is_reported_and_never_a_crash(tmp_path_factory, name, data):
     content = bytearray((SAMPLES / name).read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))

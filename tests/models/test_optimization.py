@@ -50,7 +50,7 @@ def test_calibration_without_data_is_refused_with_the_reason(kind, to, quantize)
         (("savedmodel", "onnx", "int8", None), UsageError, "no --quantize int8 for onnx"),
         (("keras", None, "int8", None), UsageError, "no --quantize int8 for keras"),
         (("savedmodel", "tflite", None, 0.5), ModelError, "cannot be pruned here"),
-        (("keras", None, None, 1.5), UsageError, "no share of the weights"),
+        (("keras", None, None, 1.5), UsageError, "is not a share of the weights"),
     ],
 )
 def test_what_cannot_be_done(arguments, error, part):
@@ -59,7 +59,7 @@ def test_what_cannot_be_done(arguments, error, part):
     assert caught.value.hint
 
 
-def test_every_wish_has_steps_or_a_reason():
+def test_every_request_has_steps_or_a_reason():
     for kind, to, quantize, prune in product(FORMATS, [None, *TO], [None, *QUANTIZE], [None, 0.5]):
         try:
             steps = plan_steps(kind, to, quantize, prune, calibrated=True)

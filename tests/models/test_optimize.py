@@ -1,6 +1,7 @@
 """Optimisation with the frameworks themselves, on a network that is trained here."""
 
 import json
+import os
 import pickle
 import shutil
 import struct
@@ -18,7 +19,7 @@ from efsprov.models.optimize import Optimization, optimize
 from efsprov.models.provision import Provision, provision
 from efsprov.models.release_tools import ReleaseTools
 from efsprov.models.source import LocalSource
-from efsprov.pipeline.steps import Steps
+from efsprov.pipeline.tools.progress import ProgressReporter
 from efsprov.store.journal import append_when, read_state
 from efsprov.store.layout import Root
 from efsprov.store.verify import check_channel, check_release
@@ -52,8 +53,8 @@ def root(tmp_path) -> Path:
 def push(root):
     def push(name, source):
         channel = Root.open(root, writing=True).channel(name, kind="model")
-        wish = Provision(trusted=frozenset(RISKS), meta={"accuracy": "0.95"})
-        return channel, provision(channel, LocalSource(source), wish, Steps(SILENT)).release
+        wanted = Provision(trusted=frozenset(RISKS), meta={"accuracy": "0.95"})
+        return channel, provision(channel, LocalSource(source), wanted, ProgressReporter(SILENT)).release
 
     return push
 
@@ -63,8 +64,8 @@ def tools(*roots: FrameworkRoot, timeout: float = 600) -> ReleaseTools:
     return ReleaseTools.of(opened, timeout=timeout)
 
 
-def run(model, release, used, **wish):
-    return optimize(model, release, Optimization(**wish), used, Steps(SILENT), into=model)
+def run(model, release, used, **wanted):
+    return optimize(model, release, Optimization(**wanted), used, ProgressReporter(SILENT), into=model)
 
 
 def as_channel(root: Path, source: FrameworkRoot) -> None:
@@ -72,7 +73,7 @@ def as_channel(root: Path, source: FrameworkRoot) -> None:
     channel = Root.open(root, writing=True).channel(source.channel, source.target)
     for folder in (channel.journal, channel.staging, channel.trash):
         folder.mkdir(parents=True)
-    channel.releases.symlink_to(source.site.parents[1])
+    shutil.copytree(source.site.parents[1], channel.releases, copy_function=os.link, symlinks=True)
     for do in ("publish", "activate"):
         append_when(channel, do, source.release, lambda entries: True)
 

@@ -25,7 +25,7 @@ def test_one_risk_that_is_not_trusted_is_enough():
         require_trust("m", Inspection("directory", "", (PICKLE, LAMBDA)), {"pickle"})
 
 
-def test_what_was_trusted_is_told():
+def test_what_was_trusted_is_reported():
     assert require_trust("m", Inspection("directory", "", (PICKLE, LAMBDA)), set(RISKS)) == ("keras-code", "pickle")
 
 

@@ -15,7 +15,7 @@ from efsprov.models.formats.inspection import RISKS
 from efsprov.models.manifest import read_model_manifest
 from efsprov.models.provision import Provision, provision
 from efsprov.models.source import Gathered, LocalSource
-from efsprov.pipeline.steps import Steps
+from efsprov.pipeline.tools.progress import ProgressReporter
 from efsprov.store.current import read_current
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Root
@@ -36,8 +36,8 @@ def channel(tmp_path):
     return Root.open(tmp_path / "root", writing=True).channel("net", kind="model")
 
 
-def push(channel, path, **wish):
-    return provision(channel, LocalSource(path), Provision(**wish), Steps(SILENT))
+def push(channel, path, **wanted):
+    return provision(channel, LocalSource(path), Provision(**wanted), ProgressReporter(SILENT))
 
 
 def tree(path):
@@ -116,7 +116,7 @@ def test_an_earlier_model_becomes_current_again_after_whoever_publishes(channel,
     assert read_state(channel).current != first.release
 
 
-def test_the_same_model_again_mends_current_where_a_publisher_died_before_the_swap(channel, make_safetensors):
+def test_the_same_model_again_repairs_current_where_a_publisher_died_before_the_swap(channel, make_safetensors):
     done = push(channel, make_safetensors())
     channel.current.unlink()
     assert push(channel, make_safetensors()).outcome == "unchanged"
@@ -204,7 +204,7 @@ def test_version_control_is_no_part_of_a_model(channel, tmp_path, make_safetenso
     [
         (lambda p: None, UsageError, "There is no file or folder"),
         (lambda p: p.mkdir(), ModelError, "holds no files"),
-        (os.mkfifo, ModelError, "is no file and no folder"),
+        (os.mkfifo, ModelError, "is neither a file nor a folder"),
         (
             lambda p: (p.mkdir(), (p / "a").symlink_to("nowhere")),
             ModelError,
@@ -247,7 +247,7 @@ def test_what_is_wrong_is_called_as_the_user_calls_it(channel, samples, tmp_path
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "wanted",
     [
         {"sha256": "abc"},
         {"sha256": "Z" * 64},
@@ -257,9 +257,9 @@ def test_what_is_wrong_is_called_as_the_user_calls_it(channel, samples, tmp_path
         {"meta": {str(n): "" for n in range(65)}},
     ],
 )
-def test_a_wish_that_cannot_be_is_refused(channel, make_safetensors, wish):
+def test_a_request_that_cannot_be_is_refused(channel, make_safetensors, wanted):
     with pytest.raises(UsageError):
-        push(channel, make_safetensors(), **wish)
+        push(channel, make_safetensors(), **wanted)
     assert not channel.root.path.exists()
 
 
@@ -283,8 +283,8 @@ class Interrupted:
 def test_what_a_resumable_source_brought_stays_for_the_next_try(channel, tmp_path):
     source = Interrupted()
     with pytest.raises(FetchError):
-        provision(channel, source, Provision(), Steps(SILENT))
-    done = provision(channel, source, Provision(), Steps(SILENT))
+        provision(channel, source, Provision(), ProgressReporter(SILENT))
+    done = provision(channel, source, Provision(), ProgressReporter(SILENT))
     assert source.found == ["model.safetensors"]
     assert sorted(tree(done.path)) == ["files.list", "files/model.safetensors", "release.json"]
     kept = Path(os.environ["EFSPROV_CACHE"], "fetched")

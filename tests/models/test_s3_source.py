@@ -11,14 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
+from botocore.exceptions import ClientError
 
+from devtools.strict_aws.double import StrictAws
+from efsprov.aws.errors import code_of
+from efsprov.aws.object_refusals import explain_refusal
 from efsprov.aws.objects import S3Source
 from efsprov.aws.session import Aws
 from efsprov.core.errors import AwsError, FetchError, NotFoundError, UsageError
 from efsprov.core.events import SILENT
 from efsprov.models.provision import Provision, provision
-from efsprov.pipeline.steps import Steps
+from efsprov.pipeline.tools.progress import ProgressReporter
 from efsprov.store.layout import Root
 from tests.models.conftest import SAMPLES
 from tests.models.s3 import Cutting, before_last_look, before_range, session
@@ -28,11 +31,8 @@ MB = 1 << 20
 
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with StrictAws() as double:
+        yield double.url
 
 
 @pytest.fixture
@@ -74,13 +74,13 @@ def there(tmp_path) -> dict[str, bytes]:
 def test_object_comes_in_parts_side_by_side(put, fetch, tmp_path):
     content = os.urandom(10 * MB + 12345)
     etag = put("models/net.bin", content)["ETag"].strip('"')
-    told = []
-    brought = fetch("models/net.bin", lambda done, total: told.append((done, total)), part=MB, threads=4)
+    result = []
+    brought = fetch("models/net.bin", lambda done, total: result.append((done, total)), part=MB, threads=4)
     assert there(tmp_path) == {"net.bin": content}
     assert brought.is_file
     assert brought.origin["etag"] == etag
     assert brought.origin["uri"].endswith("/models/net.bin")
-    assert told[-1] == (len(content), len(content))
+    assert result[-1] == (len(content), len(content))
 
 
 def test_all_below_a_prefix(put, fetch, tmp_path):
@@ -112,6 +112,63 @@ def test_nothing_there(fetch, key):
 def test_no_such_bucket(aws, tmp_path):
     with pytest.raises(NotFoundError, match=r"There is no bucket no-such-bucket\."):
         S3Source(aws, "no-such-bucket", "net/").fetch(tmp_path, notes=tmp_path, share=False, progress=lambda *_: None)
+
+
+@pytest.mark.parametrize("key", ["cold/net.bin", "cold/"])
+@pytest.mark.parametrize("kind", ["GLACIER", "DEEP_ARCHIVE"])
+def test_an_archived_object_is_refused_before_anything_is_copied_until_it_is_restored(
+    put, fetch, aws, bucket, tmp_path, key, kind
+):
+    put("cold/a", b"warm")
+    put("cold/net.bin", b"x" * 100, StorageClass=kind)
+    with pytest.raises(FetchError, match=f"s3://{bucket}/cold/net.bin is in an archive") as caught:
+        fetch(key)
+    assert f"restore-object --bucket {bucket} --key cold/net.bin" in caught.value.hint
+    assert there(tmp_path) == {}
+    aws.client("s3").restore_object(Bucket=bucket, Key="cold/net.bin", RestoreRequest={"Days": 1})
+    fetch(key)
+    assert there(tmp_path)["net.bin"] == b"x" * 100
+
+
+def test_who_asks_pays_in_every_request(put, aws, bucket, s3_url, tmp_path):
+    put("net/a", b"a" * 100)
+    put("net/b", b"b" * 100, StorageClass="GLACIER_IR")
+    payers = []
+    telling = session(
+        s3_url,
+        event="before-send.s3",
+        on_event=lambda request, **_: payers.append(request.headers.get("x-amz-request-payer")),
+    )
+    for pays in (True, False):
+        payers.clear()
+        into = tmp_path / str(pays)
+        (into / "into").mkdir(parents=True)
+        for key in ("net/", "net/a"):
+            S3Source(telling, bucket, key, pays=pays).fetch(
+                into / "into", notes=into, share=False, progress=lambda *_: None
+            )
+        assert {*payers} == {b"requester" if pays else None}
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "words"),
+    [
+        ("InvalidObjectState", "The operation is not valid for the object's storage class", "is in an archive"),
+        (
+            "InvalidRequest",
+            "The object was stored using a form of Server Side Encryption.",
+            "a key of the customer's own",
+        ),
+        ("AccessDenied", "Access Denied", "is denied, or it does not exist"),
+    ],
+)
+def test_a_refusal_is_explained(code, message, words):
+    error = AwsError(message)
+    error.__cause__ = ClientError({"Error": {"Code": code, "Message": message}}, "GetObject")
+    found = explain_refusal(error, "bucket", "net.bin", pays=False)
+    assert words in found.message
+    assert found.hint
+    assert ("--requester-pays" in found.hint) == (code == "AccessDenied")
 
 
 def test_one_version_is_brought_whatever_is_put_meanwhile(put, fetch, aws, bucket, s3_url, tmp_path):
@@ -213,7 +270,7 @@ def test_etag_of_an_upload_in_parts_is_checked(fetch, aws, bucket, tmp_path):
     assert brought.origin["checked_by"] in {"MD5", "CRC32"}
 
 
-def test_what_arrives_damaged_is_told_and_copied_anew(put, fetch, tmp_path):
+def test_what_arrives_damaged_is_reported_and_copied_again(put, fetch, tmp_path):
     content = os.urandom(3 * MB)
     put("net.bin", content)
 
@@ -241,16 +298,16 @@ def test_try_that_was_broken_off_is_gone_on_with(put, fetch, tmp_path, s3_url):
     with pytest.raises(StopError):
         fetch("net.bin", aws=before_range(s3_url, 7, stop), part=MB // 2, threads=1)
     assert len((tmp_path / "done").read_text().splitlines()) == 6
-    asked, told = [], []
+    request, result = [], []
     fetch(
         "net.bin",
-        lambda *figures: told.append(figures),
-        aws=session(s3_url, event="before-send.s3.GetObject", on_event=lambda **_: asked.append(1)),
+        lambda *figures: result.append(figures),
+        aws=session(s3_url, event="before-send.s3.GetObject", on_event=lambda **_: request.append(1)),
         part=MB // 2,
         threads=1,
     )
-    assert told[0] == (3 * MB, 12 * MB)
-    assert len(asked) == 18
+    assert result[0] == (3 * MB, 12 * MB)
+    assert len(request) == 18
     assert there(tmp_path) == {"net.bin": content}
 
 
@@ -258,13 +315,13 @@ def test_all_was_here_when_it_was_broken_off(put, fetch, tmp_path):
     content = os.urandom(2 * MB)
     put("net.bin", content)
     fetch("net.bin", part=MB)
-    told: list[tuple[int, int]] = []
-    fetch("net.bin", lambda *figures: told.append(figures), part=MB)
-    assert told == [(2 * MB, 2 * MB)]
+    result: list[tuple[int, int]] = []
+    fetch("net.bin", lambda *figures: result.append(figures), part=MB)
+    assert result == [(2 * MB, 2 * MB)]
     assert there(tmp_path) == {"net.bin": content}
 
 
-def test_another_object_begins_anew(put, fetch, tmp_path):
+def test_another_object_begins_again(put, fetch, tmp_path):
     put("net.bin", b"a" * MB)
     fetch("net.bin")
     put("net.bin", b"b" * (MB // 2))
@@ -277,6 +334,8 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.models.s3 import before_range
+from efsprov.aws.errors import code_of
+from efsprov.aws.object_refusals import explain_refusal
 from efsprov.aws.objects import S3Source
 aws = before_range({url!r}, {killed_at}, lambda: os.kill(os.getpid(), signal.SIGKILL))
 source = S3Source(aws, {bucket!r}, "net.bin", part={part}, threads={threads})
@@ -300,9 +359,9 @@ def test_killed_in_the_middle_it_goes_on(put, fetch, child, tmp_path):
     assert killed.returncode == -signal.SIGKILL
     noted = len((tmp_path / "done").read_text().splitlines())
     assert noted in {18, 19}  # of two at a time, one may have been on its way
-    told: list[tuple[int, int]] = []
-    fetch("net.bin", lambda *figures: told.append(figures), part=MB // 2, threads=2)
-    assert told[0] == (noted * MB // 2, 16 * MB)
+    result: list[tuple[int, int]] = []
+    fetch("net.bin", lambda *figures: result.append(figures), part=MB // 2, threads=2)
+    assert result[0] == (noted * MB // 2, 16 * MB)
     assert there(tmp_path) == {"net.bin": content}
 
 
@@ -316,7 +375,7 @@ def test_broken_connections_are_made_up_for(put, fetch, s3_url, tmp_path):
     assert there(tmp_path) == {"net.bin": content}
 
 
-def test_s3_that_is_not_reached_is_said_so(fetch):
+def test_s3_that_is_not_reached_is_reported(fetch):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     with pytest.raises(AwsError, match="cannot be reached"):
@@ -349,7 +408,7 @@ def test_a_model_comes_from_s3_to_the_root(put, aws, bucket, tmp_path, monkeypat
         if file.is_file():
             put(f"models/dense/{file.relative_to(SAMPLES / 'dense_savedmodel')}", file.read_bytes())
     channel = Root.open(tmp_path / "root", writing=True).channel("dense", kind="model")
-    done = provision(channel, S3Source(aws, bucket, "models/dense/"), Provision(), Steps(SILENT))
+    done = provision(channel, S3Source(aws, bucket, "models/dense/"), Provision(), ProgressReporter(SILENT))
     assert done.manifest.model.format == "savedmodel"
     assert done.manifest.model.origin["uri"] == f"s3://{bucket}/models/dense/"
     files = {f.relative_to(done.path / "files") for f in (done.path / "files").rglob("*") if f.is_file()}
@@ -363,8 +422,8 @@ def test_pin_of_an_object(put, aws, bucket, tmp_path, monkeypatch):
     channel = Root.open(tmp_path / "root", writing=True).channel("m", kind="model")
     source = S3Source(aws, bucket, "m.onnx")
     with pytest.raises(FetchError, match="is not what --sha256 pins"):
-        provision(channel, source, Provision(sha256="0" * 64), Steps(SILENT))
-    provision(channel, source, Provision(sha256=hashlib.sha256(content).hexdigest()), Steps(SILENT))
+        provision(channel, source, Provision(sha256="0" * 64), ProgressReporter(SILENT))
+    provision(channel, source, Provision(sha256=hashlib.sha256(content).hexdigest()), ProgressReporter(SILENT))
 
 
 def test_memory_does_not_grow_with_the_object(put, child, tmp_path):
@@ -375,3 +434,23 @@ def test_memory_does_not_grow_with_the_object(put, child, tmp_path):
         [sys.executable, "-c", f"{code}\nprint({peak} - before)"], check=True, capture_output=True, text=True
     )
     assert int(run.stdout) < 64 * 1024  # kB; the eight parts under way are 128 MB
+
+
+@pytest.mark.parametrize("version", [None, "7"])
+def test_a_refusal_that_says_no_more_keeps_its_cause(aws, bucket, put, tmp_path, version):
+    """`raise error from error` would make it its own cause, and AWS's code could not be read from it."""
+    put("net.bin", b"x")
+    error = AwsError("made up")
+    error.__cause__ = ClientError({"Error": {"Code": "KMS.DisabledException", "Message": "no"}}, "HeadObject")
+    assert explain_refusal(error, bucket, "net.bin", pays=False) is None
+
+    class Refusing:
+        def client(self, service, **config):
+            return aws.client(service, **config)
+
+        def call(self, request):
+            raise error
+
+    with pytest.raises(AwsError, match="made up") as caught:
+        S3Source(Refusing(), bucket, "net.bin", version).fetch(tmp_path, notes=tmp_path, share=False, progress=print)
+    assert code_of(caught.value) == "KMS.DisabledException"

@@ -8,31 +8,31 @@ from efsprov.core.events import SILENT
 from efsprov.models.provision import Provision, provision
 from efsprov.models.source import LocalSource
 from efsprov.models.uploads import SEQUENCER, Upload, name_of, read_uploads, superseded_by
-from efsprov.pipeline.steps import Steps
+from efsprov.pipeline.tools.progress import ProgressReporter
 from efsprov.store.current import read_current
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Root
 
 
-def notification(key: str, *, name: str = "ObjectCreated:Put", **told) -> dict:
+def notification(key: str, *, name: str = "ObjectCreated:Put", **extra) -> dict:
     """An event as S3 sends it."""
     return {
         "Records": [
             {
                 "eventSource": "aws:s3",
                 "eventName": name,
-                "s3": {"bucket": {"name": "b"}, "object": {"key": key, "size": 1, "eTag": "e", **told}},
+                "s3": {"bucket": {"name": "b"}, "object": {"key": key, "size": 1, "eTag": "e", **extra}},
             }
         ]
     }
 
 
-def event_bridge(key: str, *, kind: str = "Object Created", **told) -> dict:
+def event_bridge(key: str, *, kind: str = "Object Created", **extra) -> dict:
     """An event as EventBridge sends it."""
     return {
         "source": "aws.s3",
         "detail-type": kind,
-        "detail": {"bucket": {"name": "b"}, "object": {"key": key, "size": 1, "etag": "e", **told}},
+        "detail": {"bucket": {"name": "b"}, "object": {"key": key, "size": 1, "etag": "e", **extra}},
     }
 
 
@@ -57,7 +57,7 @@ def test_what_is_no_upload_is_passed_over(event):
 
 @pytest.mark.parametrize("event", [{}, [], None, {"Records": [{"body": "sqs"}]}, {"detail": {}}, "text"])
 def test_other_events_are_refused(event):
-    with pytest.raises(UsageError, match="no event about uploads"):
+    with pytest.raises(UsageError, match="is not an event about uploads"):
         read_uploads(event)
 
 
@@ -97,8 +97,8 @@ def test_sequencers_order_the_uploads_of_a_key(tmp_path, make_safetensors, monke
     monkeypatch.setenv("EFSPROV_CACHE", str(tmp_path / "cache"))
     path = make_safetensors()
     channel = Root.open(tmp_path / "root", writing=True).channel("net", kind="model")
-    wish = Provision(origin={SEQUENCER: known})
-    release = provision(channel, LocalSource(path), wish, Steps(SILENT)).release
+    wanted = Provision(origin={SEQUENCER: known})
+    release = provision(channel, LocalSource(path), wanted, ProgressReporter(SILENT)).release
     state = read_state(channel)
     assert superseded_by(channel, state, str(path), sequencer) == (release if later else None)
     assert superseded_by(channel, state, "s3://another/key", sequencer) is None
@@ -111,20 +111,20 @@ def test_an_upload_whose_publisher_was_killed_before_it_was_current_is_gone_on_w
     source = LocalSource(make_safetensors())
     channel = Root.open(tmp_path / "root", writing=True).channel("net", kind="model")
     later = partial(superseded_by, uri=source.uri, sequencer="0A")
-    wish = Provision(origin={SEQUENCER: "0A"}, superseded_by=later)
-    left = provision(channel, source, replace(wish, activate=False), Steps(SILENT))
-    again = provision(channel, source, wish, Steps(SILENT))
+    wanted = Provision(origin={SEQUENCER: "0A"}, superseded_by=later)
+    left = provision(channel, source, replace(wanted, activate=False), ProgressReporter(SILENT))
+    again = provision(channel, source, wanted, ProgressReporter(SILENT))
     assert (again.outcome, again.release) == ("reactivated", left.release)
-    assert provision(channel, source, wish, Steps(SILENT)).outcome == "superseded"
+    assert provision(channel, source, wanted, ProgressReporter(SILENT)).outcome == "superseded"
 
 
-def test_an_upload_that_is_superseded_mends_current(tmp_path, make_safetensors, monkeypatch):
+def test_an_upload_that_is_superseded_repairs_current(tmp_path, make_safetensors, monkeypatch):
     monkeypatch.setenv("EFSPROV_CACHE", str(tmp_path / "cache"))
     source = LocalSource(make_safetensors())
     channel = Root.open(tmp_path / "root", writing=True).channel("net", kind="model")
     later = partial(superseded_by, uri=source.uri, sequencer="0A")
-    wish = Provision(origin={SEQUENCER: "0A"}, superseded_by=later)
-    release = provision(channel, source, wish, Steps(SILENT)).release
+    wanted = Provision(origin={SEQUENCER: "0A"}, superseded_by=later)
+    release = provision(channel, source, wanted, ProgressReporter(SILENT)).release
     channel.current.unlink()
-    assert provision(channel, source, wish, Steps(SILENT)).outcome == "superseded"
+    assert provision(channel, source, wanted, ProgressReporter(SILENT)).outcome == "superseded"
     assert read_current(channel) == release

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from efsprov.core.lock import Lock, LockedFile, LockedPackage
-from efsprov.pipeline.hashing import hash_files
+from efsprov.pipeline.stage.hashing import hash_files
 from tests.wheelhouse import build_wheel
 
 X86_64, AARCH64, I386, CUDA = 62, 183, 3, 190
@@ -54,11 +54,20 @@ def with_record(folder: Path, change, *, files: Mapping | None = None) -> Path:
 
 
 def elf(
-    needs: Sequence[tuple[str, Iterable[str]]] = (), *, machine: int = X86_64, kind: int = 3, address: int = 0x10000
+    needs: Sequence[tuple[str, Iterable[str]]] = (),
+    *,
+    machine: int = X86_64,
+    kind: int = 3,
+    address: int = 0x10000,
+    needed: Sequence[str] = (),
+    soname: str = "",
 ) -> bytes:
-    """Write a shared object that has nothing but the version ``needs``, [(library, [version])], and no sections."""
+    """Write a shared object that has nothing but the version ``needs``, [(library, [version])], and no sections.
+
+    ``needed`` are its DT_NEEDED, ``soname`` its DT_SONAME.
+    """
     strings, offsets = b"\0", {}
-    for text in [t for library, versions in needs for t in (library, *versions)]:
+    for text in [*(t for library, versions in needs for t in (library, *versions)), *needed, *filter(None, [soname])]:
         offsets.setdefault(text, len(strings))
         if offsets[text] == len(strings):
             strings += text.encode() + b"\0"
@@ -73,7 +82,8 @@ def elf(
     strings_at = start
     verneed_at = strings_at + len(strings)
     dynamic_at = verneed_at + len(verneed)
-    tags = [(5, address + strings_at), (10, len(strings))]
+    tags = [(1, offsets[name]) for name in needed] + ([(14, offsets[soname])] if soname else [])
+    tags += [(5, address + strings_at), (10, len(strings))]
     if needs:
         tags += [(0x6FFFFFFE, address + verneed_at), (0x6FFFFFFF, len(needs))]
     dynamic = b"".join(struct.pack("<qQ", *tag) for tag in [*tags, (0, 0)])

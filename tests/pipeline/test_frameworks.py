@@ -5,17 +5,18 @@ import os
 import pytest
 
 from efsprov.core.errors import GateError
+from efsprov.core.gate import gate
 from efsprov.core.target import lambda_target, targets_for
-from efsprov.pipeline.gate import gate
-from efsprov.pipeline.installer_settings import InstallerSection, installer_settings
-from efsprov.pipeline.resolve import ResolveRequest, resolve
+from efsprov.pipeline.resolve.requirement_files import read_requirements
+from efsprov.pipeline.resolve.resolve import ResolveRequest, resolve
+from efsprov.pipeline.tools.installer_settings import InstallerSection, installer_settings
 
 pytestmark = pytest.mark.framework
 
 
 def ask(requirement, *targets, **more):
     settings = installer_settings(InstallerSection(), os.environ, folder=more.pop("folder"))
-    return resolve(ResolveRequest((requirement,), targets, settings, **more))
+    return resolve(ResolveRequest(read_requirements((requirement,), ()), targets, settings, **more))
 
 
 def test_tensorflow_2_15_on_python_3_12(tmp_path):

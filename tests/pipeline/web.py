@@ -19,8 +19,8 @@ class Web:
     ranges: bool = True
     tells_size: bool = True
 
-    def asked(self, method="GET"):
-        return [path for asked, path, _ in self.requests if asked == method]
+    def requested(self, method="GET"):
+        return [path for request, path, _ in self.requests if request == method]
 
 
 @contextmanager
@@ -66,6 +66,7 @@ def serve(context=None):
                     self.end_headers()
                     return
             self.send_response(206 if offset else 200)
+            self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/octet-stream")
             if web.tells_size:
                 self.send_header("Content-Length", str(len(content) - offset))
             else:

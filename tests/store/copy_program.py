@@ -14,9 +14,9 @@ import signal
 from pathlib import Path
 
 from efsprov.core import filelist
-from efsprov.store.copy import CopyLimits, copy_tree
-from efsprov.store.fileops import FileOps
-from efsprov.store.links import LinkIndex, LinkSource
+from efsprov.store.copying.copy import CopyLimits, copy_tree
+from efsprov.store.copying.hard_links import LinkIndex, LinkSource
+from efsprov.store.fs.fileops import FileOps
 
 
 class Killed(FileOps):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from efsprov.core.retention import Rules
-from efsprov.store.copy import CopyLimits, copy_tree
+from efsprov.store.copying.copy import CopyLimits, copy_tree
 from efsprov.store.journal import append, entry_name, read_state
 from efsprov.store.layout import Channel
 from efsprov.store.prune import execute_prune, plan_prune

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from efsprov.store.fileops import FileOps
+from efsprov.store.fs.fileops import FileOps
 
 Kind = Literal["kill-before", "kill-after", "error", "errors-from-then-on", "lost-reply"]
 CALLS = tuple(name for name in vars(FileOps) if not name.startswith("_"))

@@ -26,7 +26,7 @@ class Done:
         self.message = record.get("message", "")
 
     def new_tx(self) -> str:
-        tx = f"last-{len(self.txs):08d}"
+        tx = f"{id(self):016x}-{len(self.txs):08d}"  # the judge's own operations live as long as it
         self.txs.add(tx)
         return tx
 
@@ -48,7 +48,9 @@ class Model:
             return release in self.live - self.bad and release != self.current
         if do == "prune":
             return release in self.live - self.pinned and release not in {self.current, *self.before[-1:]}
-        condition = {"mark-bad": True, "mark-good": release in self.bad, "pin": release not in self.pinned}
+        if do == "mark-good":
+            return release in self.bad  # the mark outlives the files of a pruned release
+        condition = {"mark-bad": True, "pin": release not in self.pinned}
         return release in self.live and condition.get(do, release in self.pinned)
 
     def apply(self, do: str, release: str) -> None:
@@ -82,7 +84,7 @@ class Model:
 
 
 def check(journal: Path, done: list[Done]) -> tuple[list[str], Model]:
-    """Replay the journal; return what was unlawful in it or untrue in what was told, and the model at its end."""
+    """Replay the journal; return what was unlawful in it or untrue in what was reported, and the model at its end."""
     problems, model = [], Model()
     owners = {tx: one for one in done for tx in one.txs}
     wrote: dict[int, list[tuple[str, str, str | None]]] = {}
@@ -113,7 +115,10 @@ def _untrue(one: Done, wrote: list[tuple[str, str, str | None]]) -> list[str]:
         return []
     activations = [entry for entry in wrote if entry[0] in {"activate", "rollback"}]
     if one.error:
-        unexpected = one.error not in {"ConflictError", "NotFoundError", "IntegrityError"} or "damaged" in one.message
+        expected = {"ConflictError", "NotFoundError", "IntegrityError"}
+        if one.name in {"sync", "publish"}:
+            expected |= {"BadReleaseError", "RolledBackError"}
+        unexpected = one.error not in expected or "damaged" in one.message
         overtaken = one.name == "sync" and "is not current any more" in one.message
         if (activations and not overtaken) or unexpected:
             return [f"{one.name} failed ({one.error}: {one.message}) and wrote {wrote}"]

@@ -12,12 +12,12 @@ from efsprov.core.events import SILENT
 from efsprov.core.filelist import FileEntry
 from efsprov.core.history import State
 from efsprov.core.manifest import Builder, Manifest
-from efsprov.pipeline.publication import publish_once
-from efsprov.pipeline.steps import Steps
-from efsprov.store.copy import CopyLimits, copy_tree
-from efsprov.store.fileops import FileOps
+from efsprov.pipeline.publish.publish_once import publish_once
+from efsprov.pipeline.tools.progress import ProgressReporter
+from efsprov.store.copying.copy import CopyLimits, copy_tree
+from efsprov.store.copying.hard_links import LinkIndex, LinkSource
+from efsprov.store.fs.fileops import FileOps
 from efsprov.store.layout import Channel, Root
-from efsprov.store.links import LinkIndex, LinkSource
 from efsprov.store.publisher_lock import PublisherLock
 from efsprov.store.verify import read_files, read_manifest
 from efsprov.store.writer import Writer
@@ -66,9 +66,10 @@ def open_channel(root: Path, *, ops: FileOps | None = None, name: str = NAME, **
     return Root.open(root, writing=True).channel(name, TARGET, writer=made)
 
 
-def sync(channel: Channel, built: Build, *, activate: bool = True, wait: bool = True) -> str:
+def sync(channel: Channel, built: Build, *, activate: bool = True, wait: bool = True, again: bool = False) -> str:
     """Publish a build, unless a release of the same lock is there, and make it current. Returns the release's id."""
-    return publish_once(channel, Mini(built), Steps(SILENT), activate=activate, wait=wait).manifest.id
+    steps = ProgressReporter(SILENT)
+    return publish_once(channel, Mini(built), steps, activate=activate, wait=wait, again=again).manifest.id
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,17 @@ from efsprov.core import manifest as manifests
 from efsprov.core.history import Entry
 from efsprov.core.release_id import new_release_id
 from efsprov.store import current
-from efsprov.store.copy import CopyLimits, copy_tree
+from efsprov.store.copying.copy import CopyLimits, copy_tree
 from efsprov.store.durability import make_durable
+from efsprov.store.fs.atomic import write_file
+from efsprov.store.fs.errors import translate_os_errors
+from efsprov.store.fs.lookup import open_directory
+from efsprov.store.fs.remove import remove_tree
 from efsprov.store.journal import append, entry_name, read_state
 from efsprov.store.layout import Channel
-from efsprov.store.lookup import open_directory
-from efsprov.store.oserrors import reported
 from efsprov.store.prune import plan_prune
 from efsprov.store.publisher_lock import publisher_lock
-from efsprov.store.removal import remove_tree
 from efsprov.store.repair import move_to_trash, prepare_for_publishing
-from efsprov.store.small_files import write_file
 from efsprov.store.staging import sync_rename
 from tests.store.crash_programs import RULES, Builds, Program
 from tests.store.minisync import Build, draft, sync
@@ -54,7 +54,7 @@ def _publish_otherwise(channel: Channel, built: Build, *, in_place: bool) -> Non
             current.project(channel)
         limits = CopyLimits(workers=1, buffers=1)
         copy_tree(built.source, place, built.files, ops=channel.ops, limits=limits)
-        with reported("Publishing the release", place):
+        with translate_os_errors("Publishing the release", place):
             write_file(channel.ops, place / filelist.NAME, files.encode())
             write_file(channel.ops, place / manifests.NAME, manifest.dump())
             make_durable(lock)
@@ -86,7 +86,7 @@ def believe_errno(channel: Channel, builds: Builds) -> None:
         at=channel.writer.clock(),
         by=channel.writer.by,
     )
-    with reported("Writing the journal", channel.journal), open_directory(channel.journal) as fd:
+    with translate_os_errors("Writing the journal", channel.journal), open_directory(channel.journal) as fd:
         channel.ops.symlink(entry.model_dump_json(), entry_name(entry.number), dir_fd=fd)
 
 

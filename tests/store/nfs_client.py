@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.lab import Guest, Process
-from tests.lab.guest import MOUNTS, Client
+from devtools.nfs_lab import Guest, Process
+from devtools.nfs_lab.guest import MOUNTS, Client
 
 HERE = Path(__file__).parents[2]
 
@@ -20,13 +20,13 @@ class Refused(Exception):  # noqa: N818
         self.kind, self.message = kind, message
 
 
-class Asked:
+class Request:
     """A command that was sent: its answer can be waited for."""
 
     def __init__(self, process: Process, number: int) -> None:
         self._process, self._number = process, number
 
-    def paused(self, timeout: float = 60) -> "Asked":
+    def paused(self, timeout: float = 60) -> "Request":
         """Wait until it pauses."""
         self._process.wait_for(f'{{"paused": {self._number}}}\n', timeout)
         return self
@@ -58,11 +58,11 @@ class Worker:
         self.process.wait_for(f'{{"ready": "{self.name}"}}\n')
         return self
 
-    def start(self, do: str, **parameters: Any) -> Asked:
+    def start(self, do: str, **parameters: Any) -> Request:
         """Send a command; several may be under way."""
         number = next(self._numbers)
         self.process.write(json.dumps({"id": number, "do": do, **parameters}) + "\n")
-        return Asked(self.process, number)
+        return Request(self.process, number)
 
     def ask(self, do: str, **parameters: Any) -> Any:
         """Send a command and return its result; raises `Refused`."""

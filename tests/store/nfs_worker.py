@@ -18,10 +18,10 @@ from typing import Any
 from efsprov.core.errors import EfsprovError
 from efsprov.core.retention import Rules
 from efsprov.store.current import read_current
-from efsprov.store.fileops import FileOps
+from efsprov.store.fs.fileops import FileOps
+from efsprov.store.fs.lookup import lstat
 from efsprov.store.journal import append, read_entries, read_state
 from efsprov.store.layout import Root
-from efsprov.store.lookup import look
 from efsprov.store.prune import execute_prune, plan_prune
 from efsprov.store.publish import activate, rollback
 from efsprov.store.publisher_lock import publisher_lock
@@ -191,7 +191,7 @@ class Worker:
 
     def there(self, path: str) -> tuple[bool, bool]:
         """Whether a path below the root is there: as the cache has it, and as the server is asked."""
-        return os.path.lexists(self._root / path), look(self._root / path) is not None
+        return os.path.lexists(self._root / path), lstat(self._root / path) is not None
 
     def open_file(self, release: str) -> None:
         self._folder = os.open(self._channel().release_path(release) / "pylock.toml", os.O_RDONLY)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from efsprov.store.durability import settle_earlier_writes
-from efsprov.store.fileops import FileOps
+from efsprov.store.fs.fileops import FileOps
 from tests.store.faulty_ops import CALLS
 
 
@@ -166,7 +166,7 @@ class DiskOps(FileOps):
         return count
 
     def ftruncate(self, fd: int, length: int) -> None:
-        raise NotImplementedError("only a copy that mends a longer file truncates")
+        raise NotImplementedError("only a copy that repairs a longer file truncates")
 
     def fsync(self, fd: int) -> None:
         if not self.dropped("fsync", os.readlink(f"/proc/self/fd/{fd}")):

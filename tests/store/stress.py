@@ -82,7 +82,8 @@ class Worker:
         channel = self._channel
         match name:
             case "sync" | "publish":
-                return sync(channel, self._chance.choice(self._builds), activate=name == "sync")
+                again = self._chance.random() < 0.5
+                return sync(channel, self._chance.choice(self._builds), activate=name == "sync", again=again)
             case "rollback":
                 return rollback(channel)
             case "prune":
@@ -201,9 +202,14 @@ def run(
 
 def judge(root: Path, builds: list[Build], done: list[Done]) -> list[str]:
     """Replay the journal through the model, and look whether the root is what the model says, after one more sync."""
+    for release in read_state(open_channel(root)).releases.values():
+        if release.bad is not None:
+            done = [*done, Done("mark-good")]
+            mark(open_channel(root, new_tx=done[-1].new_tx), "mark-good", release.id)
+            done[-1].end({"result": release.id})
     last = Done("sync")
     channel = open_channel(root, new_tx=last.new_tx)
-    last.end({"result": sync(channel, builds[0])})
+    last.end({"result": sync(channel, builds[0], again=True)})
     problems, model = check(channel.journal, [*done, last])
     state = read_state(channel)
     if read_current(channel) != model.current:

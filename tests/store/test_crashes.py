@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from efsprov.store.fileops import FileOps
+from efsprov.store.fs.fileops import FileOps
 from tests.store.crash_lab import FAULTS
 from tests.store.crash_programs import PROGRAMS
 from tests.store.faulty_ops import CALLS, FaultyOps

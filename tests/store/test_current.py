@@ -7,6 +7,9 @@ import pytest
 from efsprov.core.errors import IntegrityError, RootError
 from efsprov.store.current import project, read_current
 from efsprov.store.journal import append
+from efsprov.store.publish import activate, rollback
+from efsprov.store.repair import repair
+from efsprov.store.verify import check_channel
 from tests.store.faulty_ops import Fault, FaultyOps
 from tests.store.minisync import open_channel, sync
 
@@ -69,7 +72,7 @@ class TestProjecting:
         assert not project(channel)
 
     @pytest.mark.parametrize("broken", ["/etc", "releases/20200101T000000Z-00000000", None, "a file"])
-    def test_mends_what_is_broken(self, two, broken):
+    def test_repairs_what_is_broken(self, two, broken):
         channel, _, second = two
         channel.current.unlink()
         if broken == "a file":
@@ -92,13 +95,50 @@ class TestProjecting:
         assert read_current(channel) == second
         assert first != second
 
-    def test_a_folder_in_the_place_is_told(self, two):
-        channel = two[0]
+    @pytest.mark.parametrize("inside", ["", "site", "site/a/b"])
+    @pytest.mark.parametrize("trash", [True, False])
+    def test_a_folder_in_the_place_is_moved_away(self, two, inside, trash):
+        channel, _, second = two
+        channel.current.unlink()
+        (channel.current / inside).mkdir(parents=True)
+        (channel.current / inside / "file").write_text("x")
+        if not trash:
+            channel.trash.rmdir()
+        assert project(channel)
+        assert read_current(channel) == second
+        assert list(channel.path.glob(".current*")) == []
+        assert [f.path.partition(".")[0] for f in check_channel(channel)] == ["trash/current"]
+        repair(channel)
+        assert check_channel(channel) == ()
+
+    @pytest.mark.parametrize("make", [os.mkfifo, lambda path: Path(path).mkdir(), lambda path: Path(path).touch()])
+    @pytest.mark.parametrize("command", ["repair", "activate", "rollback", "sync"])
+    def test_whoever_writes_next_puts_it_right(self, two, builds, make, command):
+        channel, first, second = two
+        channel.current.unlink()
+        make(str(channel.current))
+        assert "is not a symbolic link" in str(check_channel(channel))
+        wanted = {"repair": second, "activate": second, "rollback": first}.get(command)
+        if command == "repair":
+            repair(channel)
+        elif command == "sync":
+            wanted = sync(channel, builds[3])
+        elif command == "activate":
+            activate(channel, second)
+        else:
+            rollback(channel)
+        assert read_current(channel) == wanted
+        assert channel.current.is_symlink()
+
+    @pytest.mark.parametrize("at", [2, 3, 4])
+    def test_a_call_whose_reply_is_lost_happened(self, two, at):
+        channel, _, second = two
         channel.current.unlink()
         channel.current.mkdir()
-        with pytest.raises(RootError, match="Swapping `current` failed"):
-            project(channel)
-        assert list(channel.path.glob(".current*")) == []
+        ops = FaultyOps(Fault("lost-reply", at, errno.EIO))
+        assert project(open_channel(channel.root.path, ops=ops))
+        assert read_current(channel) == second
+        assert ops.calls[1:4] == ["symlink", "rename", "rename"]
 
     def test_another_writers_swap_in_between_is_put_right(self, two):
         """A publisher that was cut off swaps late: its rename went through although its lock was gone."""

@@ -18,7 +18,7 @@ KEPT = "a" * 16
 class FailedWrites(FaultyOps):
     """A file system that tells of writes that failed as Linux does: once to each descriptor.
 
-    ``untold`` says that the last failure was told to nobody yet: then a descriptor that is opened later is told, too.
+    ``untold`` says that the last failure was told to nobody yet: then a descriptor that is opened later is reported, too.
     """
 
     def __init__(self):
@@ -35,8 +35,8 @@ class FailedWrites(FaultyOps):
         return fd
 
     def syncfs(self, fd):
-        told, self.known[fd], self.untold = self.known[fd], self.failures, False
-        if told < self.failures:
+        result, self.known[fd], self.untold = self.known[fd], self.failures, False
+        if result < self.failures:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
@@ -51,7 +51,7 @@ def lock(root, ops):
         yield lock
 
 
-def test_what_failed_before_is_told_once_and_not_taken_for_the_publishers_own(ops, root):
+def test_what_failed_before_is_reported_once_and_not_taken_for_the_publishers_own(ops, root):
     ops.fail()
     with publisher_lock(open_channel(root, ops=ops), wait=False) as lock:
         assert settle_earlier_writes(lock) == "Input/output error"
@@ -59,7 +59,7 @@ def test_what_failed_before_is_told_once_and_not_taken_for_the_publishers_own(op
         make_durable(lock)
 
 
-def test_what_fails_meanwhile_is_an_error_even_when_somebody_else_was_told(ops, lock, tmp_path):
+def test_what_fails_meanwhile_is_an_error_even_when_somebody_else_was_reported(ops, lock, tmp_path):
     assert settle_earlier_writes(lock) == ""
     ops.fail()
     other = ops.open(str(tmp_path / "other"), os.O_WRONLY | os.O_CREAT)
@@ -70,7 +70,7 @@ def test_what_fails_meanwhile_is_an_error_even_when_somebody_else_was_told(ops, 
     os.close(other)
 
 
-def test_a_disk_that_takes_nothing_any_more_is_told_before_anything_is_copied(root, builds):
+def test_a_disk_that_takes_nothing_any_more_is_reported_before_anything_is_copied(root, builds):
     class Dead(FaultyOps):
         def syncfs(self, fd):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -97,7 +97,7 @@ def test_an_old_failure_keeps_nobody_from_publishing(root, ops, builds):
     assert channel.release_ids() == (release,)
 
 
-def test_a_new_failure_leaves_no_release_and_is_told_with_its_place(root, ops, builds):
+def test_a_new_failure_leaves_no_release_and_is_reported_with_its_place(root, ops, builds):
     class Failing(FailedWrites):
         def rename(self, source, target):  # the journal's and the copy's notes: the copy is under way
             super().rename(source, target)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from efsprov.core.errors import ConflictError, IntegrityError, RootError
-from efsprov.store.fileops import FileOps
+from efsprov.store.fs.fileops import FileOps
 from efsprov.store.journal import append, append_when, entry_name, read_entries, read_state
 from tests.store.faulty_ops import Fault, FaultyOps
 from tests.store.minisync import open_channel, sync
@@ -77,7 +77,7 @@ class TestReading:
         with pytest.raises(IntegrityError, match="00000002 is not a journal entry"):
             entries_of(started)
 
-    def test_a_journal_that_is_a_file_is_told(self, started):
+    def test_a_journal_that_is_a_file_is_reported(self, started):
         for entry in started.journal.iterdir():
             entry.unlink()
         started.journal.rmdir()
@@ -106,13 +106,13 @@ class TestAppending:
         assert [entry.do for entry in entries_of(started)] == ["publish", "activate", "pin"]
 
     @pytest.mark.parametrize("code", [errno.ENOENT, errno.EEXIST, errno.EIO])
-    def test_a_lost_reply_is_told_from_a_conflict_by_the_transaction(self, started, code):
+    def test_a_lost_reply_is_distinguished_from_a_conflict_by_the_transaction(self, started, code):
         lying = open_channel(started.root.path, ops=FaultyOps(Fault("lost-reply", 1, code)))
         assert append(lying, "pin", ID, after=2).number == 3
         assert len(entries_of(started)) == 3
 
     @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO])
-    def test_what_was_not_written_is_told(self, started, code):
+    def test_what_was_not_written_is_reported(self, started, code):
         failing = open_channel(started.root.path, ops=FaultyOps(Fault("error", 1, code)))
         with pytest.raises(RootError, match=os.strerror(code)):
             append(failing, "pin", ID, after=2)

@@ -43,13 +43,13 @@ class TestRoot:
         with pytest.raises(RootError, match=r"is a link to .*nowhere, which does not exist"):
             Root.open(root, writing=writing)
 
-    def test_that_is_missing_is_told(self, root):
+    def test_that_is_missing_is_reported(self, root):
         with pytest.raises(RootError, match="does not exist"):
             Root.open(root)
         with pytest.raises(RootError, match="does not exist"):
             Root.open(root / "below" / "it", writing=True)
 
-    def test_below_a_file_is_told(self, root):
+    def test_below_a_file_is_reported(self, root):
         root.write_text("")
         with pytest.raises(RootError):
             Root.open(root / "below", writing=True)
@@ -97,7 +97,7 @@ class TestChannels:
         assert [found.name for found in channel.root.channels()] == [NAME]
         assert channel.root.channels(kind="model") == ()
 
-    def test_that_are_missing_are_told_with_those_that_exist(self, channel, builds):
+    def test_that_are_missing_are_reported_with_those_that_exist(self, channel, builds):
         with pytest.raises(NotFoundError) as caught:
             open_channel(channel.root.path, name="other").require()
         assert "efsprov sync" in caught.value.hint
@@ -119,7 +119,7 @@ class TestMaking:
         assert make_directory(FaultyOps(Fault("lost-reply", 1, code)), tmp_path / "x")
         assert not make_directory(FaultyOps(), tmp_path / "x")
 
-    def test_a_file_in_the_way_is_told(self, tmp_path):
+    def test_a_file_in_the_way_is_reported(self, tmp_path):
         (tmp_path / "x").write_text("")
         with pytest.raises(FileExistsError):
             make_directory(FaultyOps(), tmp_path / "x")
@@ -141,7 +141,7 @@ class TestMaking:
 
 
 @pytest.mark.parametrize(("path", "message"), [("", "cannot be written to"), ("new", "cannot be made")])
-def test_a_root_that_cannot_be_written_is_told(path, message):
+def test_a_root_that_cannot_be_written_is_reported(path, message):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o555)

@@ -1,8 +1,8 @@
 import pytest
 
 from efsprov.core import filelist
-from efsprov.store.copy import copy_tree
-from efsprov.store.fileops import FileOps
+from efsprov.store.copying.copy import copy_tree
+from efsprov.store.fs.fileops import FileOps
 from efsprov.store.journal import read_state
 from efsprov.store.link_search import find_links
 from efsprov.store.publish import mark
@@ -41,7 +41,7 @@ def test_bad_and_damaged_releases_are_left_out(channel, builds, state):
     assert set(sources(find_links(channel, builds[4].files, state())).values()) == {one}
 
 
-def test_other_channels_are_looked_at_where_the_own_does_not_have_enough(channel, root, builds, state):
+def test_other_channels_are_inspected_where_the_own_does_not_have_enough(channel, root, builds, state):
     other = sync(open_channel(root, name="other"), builds[1])
     assert set(sources(find_links(channel, builds[1].files, state())).values()) == {other}
     own = sync(channel, builds[1])

@@ -1,97 +1,169 @@
+"""Links in the place of a channel's folders: no command follows one, and verify names it."""
+
 import os
+from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from efsprov.core import filelist
-from efsprov.store.cached_stat import cached_stat
-from efsprov.store.links import MAX_LINKS, LinkIndex, LinkSource
-from tests.store.copy_trees import entry, make_tree
+from efsprov.core.errors import IntegrityError
+from efsprov.core.retention import Rules
+from efsprov.store.current import project, read_current
+from efsprov.store.journal import read_entries, read_state
+from efsprov.store.layout import Root
+from efsprov.store.link_search import find_links
+from efsprov.store.prune import execute_prune, plan_prune
+from efsprov.store.publish import activate, mark, rollback
+from efsprov.store.repair import is_tidy, repair
+from efsprov.store.verify import check_channel, check_release
+from tests.store.minisync import open_channel, sync
 
-contents = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from([b"1", b"22"]))
-
-
-def source(tmp_path, name="release"):
-    return LinkSource(tmp_path / name, 10**18)
-
-
-@given(contents, st.lists(contents, max_size=4))
-def test_each_file_is_found_in_the_first_release_that_has_it(tmp_path_factory, wanted, releases):
-    top = tmp_path_factory.getbasetemp()
-    files = [entry(path, content) for path, content in wanted.items()]
-    lists = [[entry(path, content) for path, content in release.items()] for release in releases]
-    index = LinkIndex.build(files, [(source(top, str(n)), listed) for n, listed in enumerate(lists)])
-    for file in files:
-        first = next((n for n, listed in enumerate(lists) if file in listed), None)
-        found = index.source_of(file.path)
-        assert (found.release.name if found else None) == (str(first) if first is not None else None)
+FOLDERS = ["deps", "deps/framework", "deps/framework/python3.11-x86_64", "releases", "staging", "journal", "trash"]
 
 
-def test_releases_are_not_read_once_everything_is_found(tmp_path):
-    files = [entry("a", b"1")]
-
-    def releases():
-        yield source(tmp_path), files
-        pytest.fail("a second release was read")
-
-    assert LinkIndex.build(files, releases()).main == source(tmp_path)
-
-
-def test_main_is_the_release_that_has_most(tmp_path):
-    files = [entry(name, b"1") for name in "abc"]
-    index = LinkIndex.build(files, [(source(tmp_path, "few"), files[:1]), (source(tmp_path, "most"), files)])
-    assert index.main.release.name == "most"
-    assert LinkIndex().main is None
+@pytest.fixture(params=FOLDERS)
+def linked(request, channel, builds, tmp_path):
+    """A channel of two releases, one of whose folders lies outside of the root now, with more in it, and a link to it."""
+    first, second = sync(channel, builds[1]), sync(channel, builds[2])
+    folder = (channel.root.path if request.param.startswith("deps") else channel.path) / request.param
+    outside = tmp_path / "outside"
+    folder.rename(outside)
+    for name in ("key", "sub/file", f"{second}.x", "site/framework/part.py"):
+        (outside / name).parent.mkdir(parents=True, exist_ok=True)
+        (outside / name).write_text(name)
+    folder.symlink_to(outside)
+    return open_channel(channel.root.path), folder, first, second
 
 
-@pytest.fixture
-def release(tmp_path):
-    files = make_tree(tmp_path / "release", {"f": b"content"})
-    (tmp_path / "release" / filelist.NAME).write_text(filelist.dump(files))
-    return tmp_path / "release"
+def contents(top):
+    return {str(p.relative_to(top)): p.lstat()[:7] for p in sorted(top.rglob("*"))}
 
 
-def refusal(release, listed, name="f"):
-    fd = os.open(release, os.O_RDONLY)
-    try:
-        return LinkSource.of(release).refusal(cached_stat(name, fd), listed)
-    finally:
-        os.close(fd)
+COMMANDS = {
+    "sync": lambda channel, builds, first, second: sync(channel, builds[3]),
+    "the same sync": lambda channel, builds, first, second: sync(channel, builds[2]),
+    "activate": lambda channel, builds, first, second: activate(channel, first),
+    "rollback": lambda channel, builds, first, second: rollback(channel),
+    "pin": lambda channel, builds, first, second: mark(channel, "pin", first),
+    "mark-bad": lambda channel, builds, first, second: mark(channel, "mark-bad", first),
+    "repair": lambda channel, builds, first, second: repair(channel),
+    "plan of prune": lambda channel, builds, first, second: plan_prune(channel, Rules()),
+    "project": lambda channel, builds, first, second: project(channel),
+    "history": lambda channel, builds, first, second: read_entries(channel),
+    "current": lambda channel, builds, first, second: read_current(channel),
+}
 
 
-def test_the_file_that_the_list_names_may_be_linked(release):
-    assert refusal(release, entry("f", b"content")) == ""
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_follows_one(linked, builds, tmp_path, command):
+    channel, folder, first, second = linked
+    outside, root = contents(tmp_path / "outside"), contents(channel.root.path)
+    with pytest.raises(IntegrityError, match="efsprov follows no links in the place of its folders") as caught:
+        COMMANDS[command](channel, builds, first, second)
+    assert str(folder) in caught.value.message
+    assert contents(tmp_path / "outside") == outside
+    assert contents(channel.root.path) == root
 
 
-@pytest.mark.parametrize(
-    ("listed", "expected"),
-    [
-        (entry("f", b"contents"), "another size"),
-        (entry("f", b"content", 0o755), "another size or mode"),
-        (entry("g", b"content"), "not there"),
-    ],
-)
-def test_another_may_not(release, listed, expected):
-    assert expected in refusal(release, listed, listed.path)
+def test_verify_names_it_and_looks_at_nothing_behind_it(linked):
+    channel, folder, *_ = linked
+    (finding,) = check_channel(channel)
+    assert finding.path == str(folder)
+    assert finding.problem.startswith("is a link to ")
 
 
-def test_a_file_that_was_written_after_the_list_may_not(release):
-    listed = (release / filelist.NAME).stat().st_mtime_ns
-    os.utime(release / "f", ns=(0, listed + 1_000_000_000))
-    assert refusal(release, entry("f", b"content")) == ""  # within what clocks of file systems resolve
-    os.utime(release / "f", ns=(0, listed + 3_000_000_000))
-    assert "changed after it was published" in refusal(release, entry("f", b"content"))
+def test_a_prune_that_was_planned_before_touches_nothing(channel, builds, tmp_path):
+    releases = [sync(channel, builds[number]) for number in range(1, 4)]
+    plan = plan_prune(channel, Rules(keep_last=1, grace=timedelta(0)))
+    assert plan.doomed
+    outside = tmp_path / "outside"
+    channel.trash.rename(outside)
+    (outside / releases[0]).mkdir()
+    channel.trash.symlink_to(outside)
+    with pytest.raises(IntegrityError, match="follows no links"):
+        execute_prune(open_channel(channel.root.path), plan)
+    assert (outside / releases[0]).exists()
+    assert set(channel.release_ids()) == set(releases)
 
 
-def test_a_file_with_all_its_links_may_not(release, tmp_path):
-    for number in range(MAX_LINKS - 2):
-        os.link(release / "f", tmp_path / str(number))
-    assert refusal(release, entry("f", b"content")) == ""
-    os.link(release / "f", tmp_path / "last")
-    assert "all the links" in refusal(release, entry("f", b"content"))
+def test_a_root_that_is_a_link_is_fine(channel, builds, tmp_path):
+    sync(channel, builds[1])
+    (tmp_path / "mnt").symlink_to(channel.root.path)
+    other = open_channel(tmp_path / "mnt")
+    sync(other, builds[2])
+    assert check_channel(other) == ()
 
 
-def test_a_release_without_a_file_list_is_no_source(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        LinkSource.of(tmp_path)
+def test_links_beside_the_channels_are_no_channels_and_named(channel, builds):
+    sync(channel, builds[1])
+    alias = channel.root.path / "deps" / "alias"
+    alias.symlink_to("framework")
+    target = channel.path.parent / "python3.12-x86_64"
+    target.symlink_to(channel.path.name)
+    assert [c.name for c in channel.root.channels()] == ["framework"]
+    assert {f.path for f in check_channel(channel)} == {str(alias), str(target)}
+    assert channel.root.links(kind="model") == ()
+
+
+def test_another_channel_behind_a_link_is_nothing_to_link_from(channel, builds, root):
+    sync(channel, builds[1])
+    mine = open_channel(root, name="mine")
+    sync(mine, builds[2])
+    wanted = builds[1].files
+    assert channel.release_ids()[0] in str(find_links(mine, wanted, read_state(mine)).sources)
+    elsewhere = channel.path / "elsewhere"
+    channel.releases.rename(elsewhere)
+    channel.releases.symlink_to(elsewhere)
+    assert {source.release.parent for source in find_links(mine, wanted, read_state(mine)).sources} == {mine.releases}
+
+
+@pytest.mark.parametrize("name", ["release.json", "files.list"])
+@pytest.mark.parametrize("make", ["link", "fifo", "folder"])
+def test_a_releases_own_files_must_be_files(channel, builds, name, make, tmp_path):
+    release = sync(channel, builds[1])
+    file = channel.release_path(release) / name
+    text = file.read_bytes()
+    file.unlink()
+    if make == "link":
+        (tmp_path / "copy").write_bytes(text)
+        file.symlink_to(tmp_path / "copy")
+    elif make == "fifo":
+        os.mkfifo(file)
+    else:
+        file.mkdir()
+    (finding,) = check_release(channel, release, full=True)
+    assert "is damaged" in finding.problem
+
+
+@pytest.mark.parametrize("inner", ["site", "site/framework"])
+def test_folders_of_a_release_that_are_links_are_findings(channel, builds, inner, tmp_path):
+    release = sync(channel, builds[1])
+    folder = channel.release_path(release) / inner
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    assert {f.problem for f in check_release(channel, release, full=True)} == {"is missing"}
+
+
+def test_a_release_that_is_a_link_is_none(channel, builds, tmp_path):
+    sync(channel, builds[1])
+    stray = channel.releases / "20200101T000000Z-00000000"
+    stray.symlink_to(tmp_path)
+    assert [str(f) for f in check_channel(channel)] == [f"releases/{stray.name} is not a release"]
+
+
+def test_a_channel_with_one_is_not_tidy(channel, builds, tmp_path):
+    sync(channel, builds[1])
+    state = read_state(channel)
+    assert is_tidy(channel, state)
+    channel.staging.rmdir()
+    channel.staging.symlink_to(tmp_path / "builds")
+    assert not is_tidy(channel, state)
+
+
+def test_models_have_the_same_rule(root, channel, builds, tmp_path):
+    sync(channel, builds[1])
+    model = Root.open(root, writing=True).channel("net", kind="model")
+    (root / "models").mkdir()
+    (root / "models" / "net").symlink_to(tmp_path)
+    with pytest.raises(IntegrityError, match="follows no links"):
+        model.require()
+    assert model.root.links(kind="model") == (root / "models" / "net",)

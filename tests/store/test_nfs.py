@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import MOUNT_OPTIONS, Fault
-from tests.lab.fixtures import nfs_guest, no_guest, shared_guest
-from tests.lab.guest import MOUNTS
+from devtools.nfs_lab import MOUNT_OPTIONS, Fault
+from devtools.nfs_lab.fixtures import nfs_guest, no_guest, shared_guest
+from devtools.nfs_lab.guest import MOUNTS
 from tests.store.minisync import NAME, TARGET
 from tests.store.nfs_client import Refused, Worker
 
@@ -259,8 +259,8 @@ class TestCutOff:
             assert b.ask("current", channel=channel) == [third[channel]] * 2
             assert a.ask("current", channel=channel) == [third[channel]] * 2
             published = [entry[2] for entry in entries if entry[1] == "publish"]
-            adopted = channel in {"before-journal", "before-swap"}
-            assert (published[0], published[-1], len(published)) == (first[channel], third[channel], 2 + adopted)
+            recovered = channel in {"before-journal", "before-swap"}
+            assert (published[0], published[-1], len(published)) == (first[channel], third[channel], 2 + recovered)
         assert "lock of before-asking (" in messages[0]
         assert "lock of before-rename (" in messages[1]  # its staging was cleaned away: the rename found nothing
         assert "was published, but not made current" in messages[2]
@@ -290,7 +290,7 @@ class TestCutOff:
 
 
 class TestFailedWrites:
-    def test_the_kernel_tells_each_descriptor_and_a_later_one_only_what_nobody_was_told(self, nfs_guest):
+    def test_the_kernel_tells_each_descriptor_and_a_later_one_only_what_nobody_was_reported(self, nfs_guest):
         """The model of tests/store/test_durability.py."""
         asking = nfs_guest.start("a", [sys.executable, "-c", ASKING], cwd=HERE)
         asking.wait_for("opened\n")
@@ -322,7 +322,7 @@ class TestFailedWrites:
 
 ASKING = """
 import os, sys
-from efsprov.store.fileops import FileOps
+from efsprov.store.fs.fileops import FileOps
 def told(fd):
     try: FileOps().syncfs(fd)
     except OSError: return True

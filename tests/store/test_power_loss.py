@@ -49,7 +49,7 @@ def test_notices_a_dropped_fsync_of_a_folder(folder, name):
     "functions",
     [
         ("project", "sync_journal"),  # another writer's entry, before readers are sent where it says
-        ("_adopt", "sync_rename"),  # another publisher's rename, before the journal tells of it
+        ("_recover", "sync_rename"),  # another publisher's rename, before the journal tells of it
         ("mark", "append_when", "sync_journal"),  # an entry that was there already, before it is acknowledged
     ],
 )

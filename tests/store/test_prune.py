@@ -7,7 +7,7 @@ import pytest
 from efsprov.core.errors import BusyError, NotFoundError, UsageError
 from efsprov.core.retention import Rules
 from efsprov.store.current import read_current
-from efsprov.store.fileops import FileOps
+from efsprov.store.fs.fileops import FileOps
 from efsprov.store.journal import append, read_entries, read_state
 from efsprov.store.prune import execute_prune, plan_prune
 from efsprov.store.publish import activate, mark, rollback
@@ -38,7 +38,7 @@ class TestPlanning:
         assert [decision.release for decision in plan.decisions] == ids
         assert snapshot() == before
 
-    def test_of_a_channel_that_is_not_there_is_told(self, channel, root):
+    def test_of_a_channel_that_is_not_there_is_reported(self, channel, root):
         root.mkdir()
         with pytest.raises(NotFoundError):
             plan_prune(channel, ALL_AGES)
@@ -88,7 +88,7 @@ class TestExecuting:
         assert check_channel(channel) == ()
 
     @pytest.mark.parametrize("call", ["symlink", "rename", "unlink", "rmdir"])
-    def test_a_rollback_to_that_very_release_at_any_call_wins_or_is_told(self, channel, builds, call):
+    def test_a_rollback_to_that_very_release_at_any_call_wins_or_is_reported(self, channel, builds, call):
         """The rollback comes just before the first call of a kind that prune makes."""
         ids = [sync(channel, builds[number]) for number in range(1, 5)]
         outcome, turn = [], threading.Lock()

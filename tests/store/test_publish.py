@@ -99,7 +99,7 @@ class TestPublishing:
         with pytest.raises(ConflictError, match="was published by another run meanwhile"):
             sync(open_channel(channel.root.path, ops=Overtaken()), builds[2])
 
-    def test_staging_that_is_gone_is_told(self, channel, builds):
+    def test_staging_that_is_gone_is_reported(self, channel, builds):
         class Gone(FaultyOps):
             def rename(self, source, target):
                 if "/releases/" in target:
@@ -121,7 +121,7 @@ class TestActivating:
         assert activate(channel, third) == third
         assert len(dos(channel)) == 6
 
-    def test_mends_the_link_also_when_the_journal_has_it_already(self, three):
+    def test_repairs_the_link_also_when_the_journal_has_it_already(self, three):
         channel, _, _, third = three
         channel.current.unlink()
         activate(channel, third)
@@ -141,7 +141,7 @@ class TestActivating:
             act(channel, second)
         assert snapshot() == before
 
-    def test_in_a_channel_that_is_not_there_is_told(self, channel, root):
+    def test_in_a_channel_that_is_not_there_is_reported(self, channel, root):
         root.mkdir()
         with pytest.raises(NotFoundError, match="no channel"):
             activate(channel, UNKNOWN)
@@ -174,7 +174,7 @@ class TestActivating:
         with pytest.raises(ConflictError):
             refuse_foreign(channel, since, release=second, actions=ACTIVATIONS)
 
-    def test_of_a_sync_that_is_overtaken_before_it_returns_is_told(self, three):
+    def test_of_a_sync_that_is_overtaken_before_it_returns_is_reported(self, three):
         """As where a publisher was cut off between the journal and the swap, and replaced."""
         channel, first, second, _ = three
 
@@ -215,7 +215,7 @@ class TestRollingBack:
             rollback(channel)
         assert snapshot() == before
 
-    def test_with_nothing_current_is_told(self, channel, builds):
+    def test_with_nothing_current_is_reported(self, channel, builds):
         sync(channel, builds[1], activate=False)
         with pytest.raises(NotFoundError, match="Nothing is current"):
             rollback(channel)

@@ -103,9 +103,9 @@ class TestHolding:
 
     def test_tells_the_time_by_the_file_systems_clock(self, channel):
         with publisher_lock(channel, wait=True) as lock:
-            told = lock.server_time()
+            result = lock.server_time()
             stamp = (channel.path / LOCK_FILE).stat().st_mtime
-        assert told.timestamp() == pytest.approx(stamp)
+        assert result.timestamp() == pytest.approx(stamp)
 
 
 def lose_and_raise(channel, error):
@@ -205,7 +205,7 @@ class TestFailing:
                 raise SmokeError("it did not fail")
             assert not root.exists(), ops.calls[at - 1]
 
-    def test_a_dangling_link_in_its_place_is_told_and_not_waited_for(self, channel, builds):
+    def test_a_dangling_link_in_its_place_is_reported_and_not_waited_for(self, channel, builds):
         sync(channel, builds[1])
         (channel.path / LOCK_FILE).symlink_to("/nowhere/at/all")
         with pytest.raises(RootError), publisher_lock(channel, wait=False):

@@ -39,11 +39,11 @@ class TestRepairing:
         channel = open_channel(channel.root.path)
         lines = repair(channel)
         assert check_channel(channel) == ()
-        kinds = ("not journaled", "no whole release", "left by a writer", "current names")
+        kinds = ("not journaled", "is not a whole release", "left by a writer", "current names")
         assert [kind for kind in kinds if not any(kind in line for line in lines)] == []
         assert repair(channel) == ()
 
-    def test_a_release_that_was_not_journaled_is_adopted(self, one, builds):
+    def test_a_release_that_was_not_journaled_is_recovered(self, one, builds):
         channel, _ = one
         release = orphan(channel, builds[2])
         assert repair(channel) == (f"release {release} was published, but not journaled: it is now",)
@@ -56,7 +56,7 @@ class TestRepairing:
         channel, _ = one
         release = orphan(channel, builds[2])
         (channel.release_path(release) / "pylock.toml").unlink()
-        assert repair(channel) == (f"releases/{release} was pruned or is no whole release: removed",)
+        assert repair(channel) == (f"releases/{release} was pruned or is not a whole release: removed",)
         assert channel.release_ids() == (one[1],)
 
     def test_a_release_that_the_journal_knows_stays_even_when_it_is_damaged(self, one):
@@ -65,7 +65,7 @@ class TestRepairing:
         assert repair(channel) == ()
         assert channel.release_ids() == (release,)
 
-    def test_a_current_release_that_is_gone_is_told_and_keeps_nobody_from_publishing(self, one, builds):
+    def test_a_current_release_that_is_gone_is_reported_and_keeps_nobody_from_publishing(self, one, builds):
         channel, release = one
         channel.release_path(release).rename(channel.root.path / "gone")
         (line,) = repair(channel)
@@ -78,7 +78,7 @@ class TestRepairing:
         assert repair(channel) == ()
         assert (channel.releases / "lost+found").is_dir()
 
-    def test_a_channel_that_is_not_there_is_told(self, channel, root):
+    def test_a_channel_that_is_not_there_is_reported(self, channel, root):
         root.mkdir()
         with pytest.raises(NotFoundError):
             repair(channel)

@@ -1,13 +1,14 @@
 """Handing staging on to the next publisher where the last one may still be alive: on a network file system."""
 
 import os
+import shutil
 from contextlib import ExitStack
 
 import pytest
 
 from efsprov.core.filelist import FileEntry
-from efsprov.store.copy_record import CopyRecord
-from efsprov.store.staging import discard_staging, take_over
+from efsprov.store.copying.resume_log import CopyRecord
+from efsprov.store.staging import discard_staging, resume_staging
 from tests.store.minisync import sync
 
 NAME = "a" * 16
@@ -34,7 +35,7 @@ def test_only_finished_files_come_along_and_no_folder(channel, left):
         unfinished = opened.enter_context((left / "site" / "unfinished").open("ab"))
         held = os.open(left / "site", os.O_RDONLY | os.O_DIRECTORY)
         opened.callback(os.close, held)
-        fresh, resumed = take_over(channel, NAME, shared=True)
+        fresh, resumed = resume_staging(channel, NAME, shared=True)
         assert resumed
         came_along = ["site", "site/deep", "site/deep/finished"]
         assert sorted(str(p.relative_to(fresh)) for p in fresh.rglob("*")) == came_along
@@ -48,14 +49,14 @@ def test_only_finished_files_come_along_and_no_folder(channel, left):
 
 def test_on_a_local_disk_the_folder_is_renamed(channel, left):
     inode = left.stat().st_ino
-    fresh, resumed = take_over(channel, NAME)
+    fresh, resumed = resume_staging(channel, NAME)
     assert resumed
     assert fresh.stat().st_ino == inode
     assert not left.exists()
 
 
 def test_without_a_name_nothing_is_handed_on(channel, left):
-    _, resumed = take_over(channel, "")
+    _, resumed = resume_staging(channel, "")
     assert not resumed
     assert left.exists()
 
@@ -70,3 +71,27 @@ def test_is_thrown_away_with_all_that_was_noted_beside_it(channel, left):
 
 def test_throwing_away_what_is_not_there_is_fine(channel):
     assert discard_staging(channel, channel.staging / "x").left == ()
+
+
+@pytest.mark.parametrize("link", ["site", "site/deep"])
+def test_nothing_is_taken_through_a_link_from_outside_the_staging_folder(channel, left, tmp_path, link):
+    outside = tmp_path / "outside"
+    (outside / "deep").mkdir(parents=True)
+    for file in (outside / "finished", outside / "deep" / "finished"):
+        file.write_bytes(b"12345")
+    shutil.rmtree(left / link)
+    (left / link).symlink_to(outside)
+    fresh, _ = resume_staging(channel, NAME, shared=True)
+    assert not list(fresh.rglob("finished"))
+    assert (outside / "finished").exists()
+    assert (outside / "deep" / "finished").exists()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/etc/hostname")])
+@pytest.mark.parametrize("shared", [True, False])
+def test_notes_that_are_no_file_are_no_notes(channel, left, make, shared):
+    notes = left.with_name(f"{left.name}.copied")
+    notes.unlink()
+    make(notes)
+    fresh, _ = resume_staging(channel, NAME, shared=shared)
+    assert CopyRecord(fresh, ops=channel.ops, scope="x").trusted == frozenset()

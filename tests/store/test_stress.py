@@ -28,7 +28,7 @@ def entries(tmp_path, *actions):
     return journal
 
 
-def told(name, *txs, **end):
+def output(name, *txs, **end):
     done = Done(name, {str(tx) for tx in txs})
     done.end(end)
     return done
@@ -39,9 +39,9 @@ HONEST = [("publish", A), ("activate", A), ("publish", B), ("activate", B), ("ro
 
 def honest():
     return [
-        told("sync", 1, 2, result=A),
-        told("sync", 3, 4, result=B),
-        told("rollback", 5, result=[B, A]),
+        output("sync", 1, 2, result=A),
+        output("sync", 3, 4, result=B),
+        output("rollback", 5, result=[B, A]),
     ]
 
 
@@ -74,11 +74,11 @@ def test_unlawful_and_foreign_entries_are_noticed(tmp_path, more, problem):
 @pytest.mark.parametrize(
     "lie",
     [
-        told("rollback", 5, result=[A, B]),
-        told("rollback", 5, error="ConflictError", message="somebody else"),
-        told("rollback", 7, error="RootError", message="Input/output error"),
-        told("prune", 8, result=[B]),
-        told("sync", 9, 5, result=B),
+        output("rollback", 5, result=[A, B]),
+        output("rollback", 5, error="ConflictError", message="somebody else"),
+        output("rollback", 7, error="RootError", message="Input/output error"),
+        output("prune", 8, result=[B]),
+        output("sync", 9, 5, result=B),
     ],
 )
 def test_lies_are_noticed(tmp_path, lie):
@@ -92,7 +92,7 @@ def test_a_gap_is_noticed(tmp_path):
     assert "the journal has gaps" in check(journal, honest())[0]
 
 
-def test_an_operation_that_was_killed_told_nothing(tmp_path):
+def test_an_operation_that_was_killed_reported_nothing(tmp_path):
     log = tmp_path / "log"
     log.write_text('{"began": "sync"}\n{"tx": "1"}\n{"result": "x"}\n{"began": "prune"}\n{"tx": "2"}\n')
     first, second = read_log(log)

@@ -77,11 +77,11 @@ class TestRelease:
 
     def test_progress_ends_with_all_bytes(self, one, builds):
         channel, folder = one
-        told = []
-        check_release(channel, folder.name, full=True, progress=lambda *p: told.append(p))
+        result = []
+        check_release(channel, folder.name, full=True, progress=lambda *p: result.append(p))
         total = sum(entry.size for entry in builds[1].files)
-        assert told[-1] == (total, total)
-        assert told == sorted(told)
+        assert result[-1] == (total, total)
+        assert result == sorted(result)
 
     @pytest.mark.parametrize(
         ("name", "content", "problem"),
@@ -149,7 +149,7 @@ class TestChannel:
             f"releases/{UNKNOWN} is in the journal, but not there",
             f"releases/{folder.name} was pruned, but is still there",
             "releases/20990101T000000Z-00000000 is there, but not in the journal",
-            "releases/lost+found is no release",
+            "releases/lost+found is not a release",
             f"current names {folder.name}, the journal's last activation {second}",
         }
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Final
 
 from efsprov.aws.compute import GONE, Instance, console_tail, describe_instance
+from efsprov.builders.ec2.cli_failures import hint_after_waiting, lasting_failure
 from efsprov.builders.ec2.launch import Launch
 from efsprov.builders.ec2.user_data import LEASE, REKEY, STATUS
 from efsprov.builders.failures import ConnectionFailure
-from efsprov.builders.host import Host
-from efsprov.builders.ssh import SshConnection
+from efsprov.builders.ssh.connection import SshConnection
+from efsprov.builders.ssh.host import Host
 from efsprov.core.errors import BuilderError, EfsprovError
-from efsprov.core.retry import wait_for
+from efsprov.net.retry import wait_for
 
 _STATE_SECONDS: Final = 10.0
 _ENDED: Final = GONE | {"stopping", "stopped"}
@@ -27,18 +28,18 @@ def await_running(launch: Launch) -> Instance:
         _refuse_ended(launch, seen)
         return seen if seen.state == "running" else None
 
-    seen = wait_for(probe, seconds=launch.patience.boot, longest=launch.patience.look)
+    seen = wait_for(probe, seconds=launch.timeouts.boot, longest=launch.timeouts.inspect)
     if seen is None:
         raise BuilderError(
-            f"{launch.record.instance} does not run after {launch.patience.boot:.0f} s.", hint="Try again."
+            f"{launch.record.instance} does not run after {launch.timeouts.boot:.0f} s.", hint="Try again."
         )
     return seen
 
 
 def await_sshd(launch: Launch) -> None:
-    """Return when the instance lets us in; raises ``BuilderError`` when it ends, when its key is wrong, and in the end.
+    """Return when the instance accepts the login; raises ``BuilderError`` when it ends, when its key is wrong, and in the end.
 
-    Until cloud-init has put our key in place the server, if it runs at all, lets nobody in: that is no failure yet.
+    Until cloud-init has put our key in place the server, if it runs at all, lets nobody in: that is not a failure yet.
     """
     last = ConnectionFailure("lost", "It was not tried.")
     looked = time.monotonic()
@@ -50,6 +51,8 @@ def await_sshd(launch: Launch) -> None:
         except ConnectionFailure as failure:
             if failure.kind == "key":
                 raise _wrong_key(launch, failure) from failure
+            if failure.kind == "proxy" and (hint := lasting_failure(failure.message)):
+                raise BuilderError(failure.message, hint=hint) from failure
             last = failure
         else:
             return True
@@ -58,10 +61,10 @@ def await_sshd(launch: Launch) -> None:
             _refuse_ended(launch, describe_instance(launch.aws, launch.record.instance))
         return None
 
-    if wait_for(probe, seconds=launch.patience.boot, longest=launch.patience.look) is None:
+    if wait_for(probe, seconds=launch.timeouts.boot, longest=launch.timeouts.inspect) is None:
         raise BuilderError(
-            f"{launch.record.instance} does not let us in by SSH after {launch.patience.boot:.0f} s: {last.message}{_console(launch)}",
-            hint=_way_in_hint(launch),
+            f"{launch.record.instance} refused the login by SSH after {launch.timeouts.boot:.0f} s: {last.message}{_console(launch)}",
+            hint=hint_after_waiting(last.message) or _ingress_hint(launch),
         ) from last
 
 
@@ -91,21 +94,21 @@ def replace_host_key(launch: Launch) -> str:
             connection.execute(["sudo", "-n", REKEY, "use"])
         return None
 
-    if wait_for(switch, seconds=60, longest=launch.patience.look) is None:
+    if wait_for(switch, seconds=60, longest=launch.timeouts.inspect) is None:
         raise BuilderError(f"{launch.instance.id} did not take its new host key.", hint="Try again.")
     return fresh
 
 
 def await_prepared(launch: Launch) -> None:
     """Return when the instance has installed what it needs and mounted the file system; raises ``BuilderError``."""
-    told = ""
+    result = ""
 
     def probe() -> bool | None:
-        nonlocal told
+        nonlocal result
         answer = host.execute(["sh", "-c", f"touch {shlex.quote(LEASE)}; cat {shlex.quote(STATUS)}"])
         status = answer.stdout.strip()
-        if status != told:
-            told = status
+        if status != result:
+            result = status
             launch.tell(status)
         if status.startswith("failed: "):
             raise BuilderError(
@@ -115,9 +118,9 @@ def await_prepared(launch: Launch) -> None:
         return True if status == "ready" else None
 
     with Host(launch.ssh) as host:
-        if wait_for(probe, seconds=launch.patience.prepare, longest=launch.patience.look) is None:
+        if wait_for(probe, seconds=launch.timeouts.prepare, longest=launch.timeouts.inspect) is None:
             raise BuilderError(
-                f"The builder {launch.instance.id} was not ready after {launch.patience.prepare:.0f} s; it says: {told or 'nothing'}"
+                f"The builder {launch.instance.id} was not ready after {launch.timeouts.prepare:.0f} s; it says: {result or 'nothing'}"
                 f"{_console(launch)}",
                 hint="Can the subnet reach the package repositories (a NAT gateway, or a gateway endpoint for S3)?",
             )
@@ -140,10 +143,10 @@ def _wrong_key(launch: Launch, failure: ConnectionFailure) -> BuilderError:
     )
 
 
-def _way_in_hint(launch: Launch) -> str:
-    way_in = launch.site.way_in
-    if way_in.block:
-        return f"Port {launch.settings.ssh_port} is open to {way_in.block}: is that your address, as the instance sees it? --connect names other ways in."
+def _ingress_hint(launch: Launch) -> str:
+    ingress = launch.site.ingress
+    if ingress.block:
+        return f"Port {launch.settings.ssh_port} is open to {ingress.block}: is that your address, as the instance sees it? --connect names other ways in."
     return (
         "Does the way in work: `aws ssm start-session`, `aws ec2-instance-connect ssh`? --connect names other ways in."
     )

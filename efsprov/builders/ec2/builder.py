@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 
 from efsprov.aws.session import Aws, open_session
 from efsprov.builders.ec2.clean_up import CleanUp, Leftover
-from efsprov.builders.ec2.launch import Launch, Patience
+from efsprov.builders.ec2.launch import Launch, Timeouts
 from efsprov.builders.ec2.preflight import preflight
 from efsprov.builders.ec2.run_record import Process, RunRecord, expiry
 from efsprov.builders.ec2.settings import Ec2Settings, check_root
 from efsprov.builders.ec2.steps import STEPS, Step
 from efsprov.builders.ec2.user_data import LEASE
-from efsprov.builders.host import Host
-from efsprov.builders.ssh_builder import Program, SshBuilder
+from efsprov.builders.ssh.builder import Program, SshBuilder
+from efsprov.builders.ssh.host import Host
 from efsprov.core.build import BuildRequest, BuildResult
 from efsprov.core.errors import BuilderError, CancelledError, EfsprovError
 from efsprov.core.events import Emit, Event
@@ -35,7 +35,7 @@ class Ec2Builder:
     settings: Ec2Settings
     program: Program
     environment: dict[str, str] = field(default_factory=dict, repr=False)
-    patience: Patience = field(default_factory=Patience)
+    timeouts: Timeouts = field(default_factory=Timeouts)
     steps: Sequence[Step] = STEPS
 
     def run(self, request: BuildRequest, emit: Emit) -> BuildResult:
@@ -50,6 +50,8 @@ class Ec2Builder:
         aws = open_session(self.settings.region, self.settings.profile)
         target = Target.parse(request.target)
         site = preflight(aws, settings, target)
+        for warning in site.warnings:
+            emit(Event(step="launch", state="warning", message=warning))
         launch = Launch(
             aws,
             settings,
@@ -59,7 +61,7 @@ class Ec2Builder:
             self._record(aws, request, site.identity.account),
             CleanUp(),
             tell,
-            self.patience,
+            self.timeouts,
         )
         try:
             result = self._build(launch, request, emit, began)
@@ -69,26 +71,27 @@ class Ec2Builder:
                 raise
             left = _clean_up(launch, emit)
             if left and isinstance(error, EfsprovError):
-                raise type(error)(f"{error.message}\n{_told(left)}", hint=error.hint) from error
+                raise type(error)(f"{error.message}\n{_reported(left)}", hint=error.hint) from error
             raise
         if left := _clean_up(launch, emit):
             raise BuilderError(
-                f"Release {result.release} was published, but not all of its builder is gone. {_told(left)}", hint=_REAP
+                f"Release {result.release} was published, but not all of its builder is gone. {_reported(left)}",
+                hint=_REAP,
             )
         return result
 
-    def look(self, request: BuildRequest) -> tuple[str, ...]:
+    def inspect(self, request: BuildRequest) -> tuple[str, ...]:
         """Say where the builder would be launched, and how; changes nothing. Raises as ``preflight`` does."""
         settings, root, target = self.settings.complete(), check_root(request.root), Target.parse(request.target)
         aws = open_session(settings.region, settings.profile)
         site = preflight(aws, settings, target)
-        way_in = site.way_in.block or site.way_in.group or "nobody"
+        ingress = site.ingress.block or site.ingress.group or "nobody"
         launch = (
             f"The builder would be a {'spot ' if settings.spot else ''}{site.candidates[0]} with {site.image.id}, "
-            f"{settings.file_system} at {root}, SSH open to {way_in}; powered off after {settings.minutes} minutes at most."
+            f"{settings.file_system} at {root}, SSH open to {ingress}; powered off after {settings.minutes} minutes at most."
         )
         others = ", ".join(map(str, site.candidates[1:]))
-        return (launch, f"Without capacity there: {others}.") if others else (launch,)
+        return (launch, *([f"Without capacity there: {others}."] if others else ()), *site.warnings)
 
     def _build(self, launch: Launch, request: BuildRequest, emit: Emit, began: float) -> BuildResult:
         for step in self.steps:
@@ -118,7 +121,7 @@ _REAP = "`efsprov reap` finds it, too; the instance powers itself off by its own
 
 
 def _clean_up(launch: Launch, emit: Emit) -> tuple[Leftover, ...]:
-    """Undo what was made; what is left is told, and its record stays for `efsprov reap`."""
+    """Undo what was made; what is left is reported, and its record stays for `efsprov reap`."""
     launch.tell("removing the builder")
     left = launch.undo.close()
     for leftover in left:
@@ -128,7 +131,7 @@ def _clean_up(launch: Launch, emit: Emit) -> tuple[Leftover, ...]:
     return left
 
 
-def _told(left: Sequence[Leftover]) -> str:
+def _reported(left: Sequence[Leftover]) -> str:
     return " ".join(map(str, left))
 
 
@@ -140,8 +143,11 @@ def _keep(launch: Launch, emit: Emit) -> None:
     with contextlib.suppress(EfsprovError, OSError), Host(launch.ssh) as host:
         host.execute(["sh", "-c", f"echo keep > {shlex.quote(LEASE)}"])
     target = launch.ssh
-    options = f"-o ProxyCommand={shlex.quote(target.proxy_command)} " if target.proxy_command else ""
-    command = f"ssh -i {shlex.quote(os.fspath(key))} -p {target.port} {options}{target.user}@{target.host}"
+    proxy = target.proxy_command.replace("%", "%%")  # ssh expands percent signs in it, see ssh_config(5)
+    options = ["-o", f"ProxyCommand={proxy}"] if proxy else []
+    command = shlex.join(
+        ["ssh", "-i", os.fspath(key), "-p", str(target.port), *options, f"{target.user}@{target.host}"]
+    )
     for message in (
         f"The instance {launch.instance.id} was kept: {command} (its host key: {target.host_key})",
         f"It powers itself off by {launch.record.expires:%H:%M} UTC; `efsprov reap --run {launch.record.run}` removes it before.",

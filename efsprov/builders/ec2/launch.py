@@ -13,20 +13,20 @@ from efsprov.builders.ec2.placement import Candidate
 from efsprov.builders.ec2.preflight import Site
 from efsprov.builders.ec2.run_record import Attempt, RunRecord
 from efsprov.builders.ec2.settings import CompleteSettings
-from efsprov.builders.ssh_target import SshTarget
+from efsprov.builders.ssh.destination import SshTarget
 from efsprov.core.errors import BuilderError
 from efsprov.core.tags import resource_name, run_tags
 from efsprov.core.target import Target
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """How long each wait may last, in seconds, and the longest pause between two looks."""
 
     boot: float = 420
     prepare: float = 900
     terminate: float = 300
-    look: float = 5
+    inspect: float = 5
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Launch:
     record: RunRecord
     undo: CleanUp
     tell: Callable[[str], None]
-    patience: Patience = field(default_factory=Patience)
+    timeouts: Timeouts = field(default_factory=Timeouts)
     login: KeyPair = field(default_factory=KeyPair.generate, repr=False)
     host_key: KeyPair = field(default_factory=KeyPair.generate, repr=False)
     trusted_key: str = ""

@@ -25,6 +25,14 @@ class Candidate:
         return f"{self.instance_type} in {self.zone}"
 
 
+@dataclass(frozen=True)
+class ClientGroups:
+    """The security groups that an instance must have, and what could not be found out about those of the mount targets."""
+
+    groups: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
 def usable_subnets(
     file_system: str, targets: Sequence[MountTarget], subnets: Mapping[str, Subnet], named: Sequence[str]
 ) -> tuple[Subnet, ...]:
@@ -89,32 +97,40 @@ def client_groups(
     rules: Sequence[PortRule],
     subnets: Iterable[Subnet],
     extra: Sequence[str],
-) -> tuple[str, ...]:
+) -> ClientGroups:
     """Return the security groups that the instance must have to be let in to the mount targets' NFS port.
 
-    A rule for the subnets' addresses needs none; a rule for a group needs that group. Nothing of the user's is
-    changed. Raises ``BuilderError`` when a mount target lets nobody in whom efsprov could be.
+    An instance mounts the target of its own zone. A rule for its subnets' addresses needs no group; a rule for a group
+    needs that group. A rule that efsprov cannot resolve is a warning. Nothing of the user's is changed. Raises
+    ``BuilderError`` when a mount target lets nobody in whom efsprov could be.
     """
-    subnets, wanted = tuple(subnets), list(extra)
-    zones = {subnet.zone for subnet in subnets}
+    subnets, wanted, warnings = tuple(subnets), list(extra), list[str]()
     for target in targets:
-        if target.state != "available" or (target.zone and target.zone not in zones):
+        near = [subnet for subnet in subnets if subnet.zone == target.zone or not target.zone]
+        if target.state != "available" or not near:
             continue
         open_rules = [r for r in rules if r.group in target.groups and r.first <= NFS_PORT <= r.last]
-        if any(_covers(rule.blocks, subnets) for rule in open_rules) or any(
-            set(rule.groups) & set(wanted) for rule in open_rules
-        ):
-            continue
+        blocks = [block for rule in open_rules for block in rule.blocks]
         let_in = [group for rule in open_rules for group in rule.groups]
-        if not let_in:
+        unread = [source for rule in open_rules for source in rule.unread]
+        if _covers(blocks, near) or set(let_in) & set(wanted):
+            continue
+        if let_in:
+            wanted.append(let_in[0])
+        elif unread:
+            warnings.append(
+                f"Whether the mount target {target.id} lets the builder in is not known: port {NFS_PORT} is open to "
+                f"{', '.join(unread)}, which efsprov does not look into."
+            )
+        else:
+            group = target.groups[0] if target.groups else "GROUP"
             raise BuilderError(
                 f"The mount target {target.id} of {file_system} lets no builder in: no rule of {', '.join(target.groups)} "
                 f"opens port {NFS_PORT} to the subnet or to a security group.",
-                hint=f"Let members of the group in: `aws ec2 authorize-security-group-ingress --group-id {target.groups[0] if target.groups else 'GROUP'} "
-                f"--protocol tcp --port {NFS_PORT} --source-group {target.groups[0] if target.groups else 'GROUP'}`.",
+                hint=f"Let members of the group in: `aws ec2 authorize-security-group-ingress --group-id {group} "
+                f"--protocol tcp --port {NFS_PORT} --source-group {group}`.",
             )
-        wanted.append(let_in[0])
-    return tuple(dict.fromkeys(wanted))
+    return ClientGroups(tuple(dict.fromkeys(wanted)), tuple(warnings))
 
 
 def _covers(blocks: Sequence[str], subnets: Sequence[Subnet]) -> bool:

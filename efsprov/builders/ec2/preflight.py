@@ -1,15 +1,16 @@
-"""Looks at everything that a launch depends on, and changes nothing: what cannot work is told before anything is made."""
+"""Looks at everything that a launch depends on, and changes nothing: what cannot work is reported before anything is made."""
 
 import ipaddress
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from efsprov.aws.address import address_toward, public_address
 from efsprov.aws.compute import LaunchSpec, check_launch, describe_types
 from efsprov.aws.filesystems import describe_access_point, describe_file_system, list_mount_targets
 from efsprov.aws.identity import Identity, who_am_i
 from efsprov.aws.images import Image, describe_image, latest_amazon_linux
-from efsprov.aws.network import Subnet, connect_endpoint_groups, describe_subnets, has_internet_route, list_ingress
+from efsprov.aws.network import Subnet, describe_subnets, find_connect_endpoint, has_internet_route, list_ingress
 from efsprov.aws.session import Aws
 from efsprov.builders.ec2.placement import Candidate, candidates, client_groups, usable_subnets
 from efsprov.builders.ec2.settings import CompleteSettings
@@ -20,7 +21,7 @@ from efsprov.core.target import Target
 
 
 @dataclass(frozen=True)
-class WayIn:
+class Ingress:
     """Whom the builder's security group lets in to SSH: one address, one other group, or nobody."""
 
     block: str = ""
@@ -36,7 +37,11 @@ class Site:
     vpc: str
     candidates: tuple[Candidate, ...]
     groups: tuple[str, ...]
-    way_in: WayIn
+    ingress: Ingress
+    mount_targets: Mapping[str, str] = field(default_factory=dict)
+    """The address of the file system's mount target in each zone."""
+    warnings: tuple[str, ...] = ()
+    """What may keep the builder from mounting, and could not be found out."""
 
 
 def preflight(aws: Aws, settings: CompleteSettings, target: Target) -> Site:
@@ -56,15 +61,23 @@ def preflight(aws: Aws, settings: CompleteSettings, target: Target) -> Site:
     places = candidates(names, describe_types(aws, names), target.arch, usable)
     chosen = [subnet for subnet in usable if subnet.id in {place.subnet for place in places}]
     rules = list_ingress(aws, [group for t in targets for group in t.groups]) if any(t.groups for t in targets) else ()
+    clients = client_groups(settings.file_system, targets, rules, chosen, settings.security_groups)
     site = Site(
         identity,
         _image(aws, settings, target),
         chosen[0].vpc,
         places,
-        client_groups(settings.file_system, targets, rules, chosen, settings.security_groups),
-        _way_in(aws, settings, chosen),
+        clients.groups,
+        _ingress(aws, settings, chosen),
+        {t.zone or subnets[t.subnet].zone: t.address for t in targets if t.state == "available"},
+        clients.warnings,
     )
-    check_launch(aws, launch_spec(settings, site, places[0], user_data="", groups=site.groups, tags={RUN: "dry-run"}))
+    check_launch(
+        aws,
+        launch_spec(
+            settings, site, places[0], user_data="", groups=site.groups, tags={**settings.tags, RUN: "dry-run"}
+        ),
+    )
     return site
 
 
@@ -132,23 +145,25 @@ def _image(aws: Aws, settings: CompleteSettings, target: Target) -> Image:
     return image
 
 
-def _way_in(aws: Aws, settings: CompleteSettings, subnets: list[Subnet]) -> WayIn:
+def _ingress(aws: Aws, settings: CompleteSettings, subnets: list[Subnet]) -> Ingress:
     if settings.connect == "ssm":
         _need_programs("aws", "session-manager-plugin")
-        return WayIn()
+        return Ingress()
     if settings.connect == "endpoint":
         _need_programs("aws")
-        groups = connect_endpoint_groups(aws, subnets[0].vpc)
-        if not groups:
+        endpoint = find_connect_endpoint(aws, subnets[0].vpc)
+        if endpoint is None:
             raise BuilderError(
                 f"{subnets[0].vpc} has no EC2 Instance Connect Endpoint.",
                 hint="Create one (`aws ec2 create-instance-connect-endpoint`), or use another way in with --connect.",
             )
-        return WayIn(group=groups[0])
+        if not endpoint.keeps_address:
+            return Ingress(group=endpoint.groups[0])
+        return Ingress(block=settings.address or _alone(public_address()))
     if settings.connect == "private":
         first = ipaddress.ip_network(subnets[0].cidr)[1]
-        return WayIn(block=settings.address or _alone(address_toward(str(first))))
-    return WayIn(block=settings.address or _alone(public_address()))
+        return Ingress(block=settings.address or _alone(address_toward(str(first))))
+    return Ingress(block=settings.address or _alone(public_address()))
 
 
 def _alone(address: str) -> str:

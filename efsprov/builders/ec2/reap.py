@@ -11,8 +11,8 @@ from efsprov.aws.session import Aws
 from efsprov.aws.tagged import Tagged, find_tagged
 from efsprov.aws.tagging import add_tags
 from efsprov.builders.ec2.leftovers import Planned, plan_reaping
-from efsprov.builders.ec2.removal import remove_instance
 from efsprov.builders.ec2.run_record import RunRecord, read_records
+from efsprov.builders.ec2.teardown import remove_instance
 from efsprov.core.errors import BuilderError, EfsprovError
 from efsprov.core.tags import MARKED, write_time
 
@@ -36,7 +36,7 @@ class Reaping:
     def execute(self, planned: Sequence[Planned], tell: Callable[[str], None]) -> tuple[Planned, ...]:
         """Do what was planned and return what was done.
 
-        What the plan removes is looked up anew and removed only if a plan of this moment still says so. Raises
+        What the plan removes is looked up again and removed only if a plan of this moment still says so. Raises
         ``BuilderError`` in the end, naming what could not be removed and the commands that do it.
         """
         marked = [one for one in planned if one.action == "mark"]

@@ -15,7 +15,7 @@ FORMAT: Final = 1
 
 
 class Process(BaseModel):
-    """A process, told from a later one of the same number: by the machine's boot and the process's start in it."""
+    """A process, distinguished from a later one of the same number: by the machine's boot and the process's start in it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -92,7 +92,7 @@ class RunRecord(BaseModel):
 
     @property
     def unanswered(self) -> bool:
-        """Whether an instance may have been launched of which no answer has told."""
+        """Whether an instance may have been launched of which no answer has reported."""
         return not self.instance and any(not attempt.refused for attempt in self.attempts)
 
     @property

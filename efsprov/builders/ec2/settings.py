@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from efsprov.core.command_words import check_remote_path, check_user
 from efsprov.core.errors import UsageError
 
 Connect = Literal["public", "private", "endpoint", "ssm"]
@@ -59,6 +60,11 @@ class Ec2Settings(BaseModel):
             raise ValueError("must be an IPv4 address: the instance has no other")
         return str(network)
 
+    @field_validator("user")
+    @classmethod
+    def _is_a_user(cls, user: str) -> str:
+        return check_user(user)
+
     @model_validator(mode="after")
     def _own_tags_stay(self) -> "Ec2Settings":
         taken = [key for key in self.tags if key.startswith(("efsprov:", "aws:"))]
@@ -97,4 +103,4 @@ def check_root(root: str) -> str:
             f"An EC2 builder mounts the file system at {MOUNT_POINT}; {root} is not on it.",
             hint=f"--root {MOUNT_POINT}, or a folder below it.",
         )
-    return normal
+    return check_remote_path(normal, what="a root on an EC2 builder")

@@ -7,7 +7,7 @@ from efsprov.aws.errors import CAPACITY, code_of, refusal_of
 from efsprov.builders.ec2 import boot
 from efsprov.builders.ec2.launch import Launch
 from efsprov.builders.ec2.preflight import launch_spec
-from efsprov.builders.ec2.removal import remove_instance, remove_unknown
+from efsprov.builders.ec2.teardown import remove_instance, remove_unknown
 from efsprov.builders.ec2.user_data import render
 from efsprov.core.errors import AwsError, BuilderError
 
@@ -47,7 +47,7 @@ class CreateGroup:
 
     def run(self, launch: Launch) -> None:
         """Create it, and the rule."""
-        aws, way_in = launch.aws, launch.site.way_in
+        aws, ingress = launch.aws, launch.site.ingress
         launch.undo.push(
             lambda: _delete_group(launch),
             what=lambda: f"the security group {launch.record.group or launch.name}",
@@ -59,9 +59,9 @@ class CreateGroup:
         group = network.create_group(aws, launch.name, vpc=launch.site.vpc, description=description, tags=launch.tags)
         launch.record.group = group
         launch.record.save()
-        if way_in.block or way_in.group:
+        if ingress.block or ingress.group:
             port = launch.settings.ssh_port
-            network.allow_ingress(aws, group, port=port, block=way_in.block, source=way_in.group, tags=launch.tags)
+            network.allow_ingress(aws, group, port=port, block=ingress.block, source=ingress.group, tags=launch.tags)
 
 
 def _delete_group(launch: Launch) -> None:
@@ -87,11 +87,12 @@ class LaunchInstance:
                 f"aws ec2 terminate-instances --region {launch.aws.region} --instance-ids {launch.record.instance or 'ID'}"
             ),
         )
-        user_data = render(launch.settings, launch.target, launch.root, launch.host_key)
         groups = (launch.record.group, *launch.site.groups)
         refused = []
         for place in launch.site.candidates:
             launch.tell(f"launching {place}")
+            address = launch.site.mount_targets.get(place.zone, "")
+            user_data = render(launch.settings, launch.target, launch.root, launch.host_key, mount_target=address)
             spec = launch_spec(
                 launch.settings,
                 launch.site,
@@ -121,7 +122,7 @@ class LaunchInstance:
 
 
 def _remove_instance(launch: Launch) -> None:
-    record, seconds = launch.record, launch.patience.terminate
+    record, seconds = launch.record, launch.timeouts.terminate
     if record.instance:
         remove_instance(launch.aws, record.instance, seconds=seconds)
     elif record.unanswered:
@@ -139,7 +140,7 @@ class AwaitInstance:
 
 
 class AwaitSshd:
-    """The instance's SSH server answers with the host key that was sent along, and lets us in."""
+    """The instance's SSH server answers with the host key that was sent along, and accepts the login."""
 
     title = "waiting for its SSH server"
 

@@ -6,16 +6,18 @@ from string import Template
 from typing import Final
 
 from efsprov.builders.ec2.keypair import KeyPair
-from efsprov.builders.ec2.settings import MOUNT_POINT, CompleteSettings
+from efsprov.builders.ec2.settings import MOUNT_POINT, CompleteSettings, check_root
+from efsprov.core.command_words import check_user
 from efsprov.core.errors import BuilderError, GateError
 from efsprov.core.target import Target
+from efsprov.core.wording import join
 
 STATUS: Final = "/run/efsprov/status"
 LEASE: Final = "/run/efsprov/lease"
 REKEY: Final = "/usr/local/lib/efsprov/rekey.sh"
 LEASE_SECONDS: Final = 900
 """An instance that nobody asks for anything for this long powers itself off."""
-_LOOK_SECONDS: Final = 20
+_POLL_SECONDS: Final = 20
 _MARGIN_SECONDS: Final = 900
 _MAX_BYTES: Final = 16384  # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html
 _SYSTEM_PYTHON: Final = "3.9"
@@ -35,21 +37,26 @@ def packages_for(target: Target) -> tuple[str, ...]:
         return ("amazon-efs-utils", f"python{target.python}")
     raise GateError(
         f"Amazon Linux 2023 has no package of Python {target.python}: an EC2 builder cannot prove that {target.name} imports.",
-        hint="Build for python3.11 or newer, or on a host that has it: --builder ssh or local.",
+        hint=f"It has {join((_SYSTEM_PYTHON, *_PACKAGED))}. Build for one of them, or on a host that has it: --builder ssh or local.",
     )
 
 
-def render(settings: CompleteSettings, target: Target, root: str, host_key: KeyPair) -> str:
-    """Return the user-data (a cloud-config) for a run with its root; ``host_key`` is the throwaway one that it brings."""
+def render(settings: CompleteSettings, target: Target, root: str, host_key: KeyPair, *, mount_target: str = "") -> str:
+    """Return the user-data (a cloud-config) for a run with its root; ``host_key`` is the throwaway one that it brings.
+
+    ``mount_target`` is the address of the mount target, where it is known: then the VPC needs no DNS names for it.
+    Raises ``UsageError`` for a user or root that a script must not see.
+    """
     folder = files("efsprov.builders.ec2") / "cloud_init"
     texts = {name: (folder / f"{name}.sh").read_text("utf-8") for name in ("deadman", "prepare", "rekey")}
     command = (
         "/usr/local/lib/efsprov/prepare.sh",
-        settings.user,
+        check_user(settings.user),
         MOUNT_POINT,
-        root,
+        check_root(root),
         settings.file_system,
         settings.access_point or "-",
+        mount_target or "-",
         *packages_for(target),
     )
     values: dict[str, object] = {
@@ -59,7 +66,7 @@ def render(settings: CompleteSettings, target: Target, root: str, host_key: KeyP
         "host_public_key": f"{host_key.public} efsprov",
         "limit_seconds": settings.minutes * 60 + _MARGIN_SECONDS,
         "lease_seconds": LEASE_SECONDS,
-        "look_seconds": _LOOK_SECONDS,
+        "look_seconds": _POLL_SECONDS,
     }
     template = Template((folder / "user-data.yaml").read_text("utf-8"))
     text = template.substitute({name: json.dumps(value) for name, value in values.items()})

@@ -14,7 +14,7 @@ _OWN_PROGRAM = (sys.executable, "-I", "-m", "efsprov.builders.remote")
 def _load_build() -> Build:
     # Only the process that builds pays for these.
     from efsprov.pipeline.run import build  # noqa: PLC0415
-    from efsprov.store.own_umask import admit_readers  # noqa: PLC0415
+    from efsprov.store.fs.umask import admit_readers  # noqa: PLC0415
 
     admit_readers()
     return build

@@ -34,28 +34,28 @@ def start(message: bytes, program: Sequence[str]) -> str:
     Raises ``ConflictError`` when another message has started a run of that id.
     """
     try:
-        asked = StartMessage.model_validate_json(message)
+        requested = StartMessage.model_validate_json(message)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise BuilderError(f"The request is not one: {'.'.join(map(str, first['loc']))} {first['msg']}.") from error
-    folder, digest = RunFolder.of(asked.request.run), hashlib.sha256(message).hexdigest()
+    folder, digest = RunFolder.of(requested.request.run), hashlib.sha256(message).hexdigest()
     remove_old_runs()
     try:
         folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError), folder.request.open("x") as file:
             file.write(digest)
         if folder.request.read_text() != digest:
-            raise ConflictError(f"Run {asked.request.run} was started with another request.")
+            raise ConflictError(f"Run {requested.request.run} was started with another request.")
         if folder.log.exists() or folder.worker_pid():
-            return asked.request.run
-        folder.set_room_aside()
+            return requested.request.run
+        folder.reserve_disk_space()
     except OSError as error:
         raise BuilderError(
             f"The run cannot be started in {folder.path} on the host: {error.strerror}.",
             hint="Free room on the host, or set XDG_STATE_HOME there to a folder that has it.",
         ) from error
-    _spawn([*program, "supervise", asked.request.run], message, folder)
-    return asked.request.run
+    _spawn([*program, "supervise", requested.request.run], message, folder)
+    return requested.request.run
 
 
 def supervise_run(run: str, program: Sequence[str]) -> None:
@@ -66,8 +66,8 @@ def supervise_run(run: str, program: Sequence[str]) -> None:
             folder.log.touch(mode=0o600)
             os.write(1, b"ready\n")
             _redirect(1, os.devnull)
-            asked = StartMessage.model_validate_json(message)
-            supervise(folder, message, [*program, "work"], seconds=asked.seconds)
+            requested = StartMessage.model_validate_json(message)
+            supervise(folder, message, [*program, "work"], seconds=requested.seconds)
     except BlockingIOError:
         os.write(1, b"ready\n")  # another one is at it
 
@@ -141,8 +141,8 @@ def _spawn(command: Sequence[str], message: bytes, folder: RunFolder) -> None:
             process.stdin.write(message)
             process.stdin.close()
         if process.stdout.readline() != b"ready\n":
-            told = (folder.path / "supervisor.err").read_text("utf-8", "replace")[-2000:]
-            raise BuilderError(f"The run did not start on the host.\n{told}".rstrip())
+            result = (folder.path / "supervisor.err").read_text("utf-8", "replace")[-2000:]
+            raise BuilderError(f"The run did not start on the host.\n{result}".rstrip())
 
 
 def _vanished(folder: RunFolder) -> BuilderError:

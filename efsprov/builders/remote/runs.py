@@ -27,7 +27,7 @@ class RunFolder:
     def of(cls, run: str) -> "RunFolder":
         """Return the folder of a run of this user, by the run's id."""
         if not run.replace("-", "").replace("_", "").isalnum():
-            raise BuilderError(f"{run!r} is no run's id.")
+            raise BuilderError(f"{run!r} is not a run's id.")
         return cls(state_folder() / run)
 
     @property
@@ -66,7 +66,7 @@ class RunFolder:
             pass
         return None
 
-    def set_room_aside(self) -> None:
+    def reserve_disk_space(self) -> None:
         """Fill the reserve with bytes; raises ``OSError`` when the disk has none."""
         with self.reserve.open("wb") as file:
             file.write(os.urandom(_RESERVED_BYTES))  # zeros would take no room on a file system that compresses

@@ -102,7 +102,7 @@ class _Log:
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
         self._number = self._size = 0
-        self._told: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
         self._last: wire.Line | None = None
         self._descriptor = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
@@ -139,9 +139,9 @@ class _Log:
         if body.get("state") != "progress" or (body.get("total") and body.get("done") == body.get("total")):
             return False
         step, now = str(body.get("step")), time.monotonic()
-        if now - self._told.get(step, -1e9) < _PROGRESS_SECONDS:
+        if now - self._reported.get(step, -1e9) < _PROGRESS_SECONDS:
             return True
-        self._told[step] = now
+        self._reported[step] = now
         return False
 
     def _write(self, kind: wire.Kind, body: Mapping[str, Any]) -> None:

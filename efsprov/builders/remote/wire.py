@@ -13,7 +13,7 @@ from efsprov.core.events import Event
 
 Kind = Literal["event", "result", "error", "beat"]
 MAX_LINE: Final = 1 << 20
-"""Bytes of one line at most: a longer one is no line of ours."""
+"""Bytes of one line at most: a longer one is not a line of ours."""
 _MAX_TEXT: Final = 8000
 """Characters of a message, so that a build that talks without end fills no memory and no disk."""
 
@@ -39,15 +39,15 @@ class Line:
 def parse(text: bytes) -> Line:
     """Read a line; raises ``BuilderError`` when it is none, showing how it begins."""
     try:
-        told = json.loads(text)
-        number = told.pop("number")
-        ((kind, body),) = told.items()
+        result = json.loads(text)
+        number = result.pop("number")
+        ((kind, body),) = result.items()
         if type(number) is int and kind in {"event", "result", "error", "beat"} and isinstance(body, dict):
             return Line(number, kind, body)
     except (ValueError, AttributeError, KeyError, TypeError):
         pass
     raise BuilderError(
-        f"The builder said something that is no line of a build: {text[:80]!r}.",
+        f"The builder said something that is not a line of a build: {text[:80]!r}.",
         hint="A shell's start-up file on the host may print something: it must stay silent when no terminal is there.",
     )
 
@@ -63,7 +63,7 @@ def error_body(error: EfsprovError) -> dict[str, Any]:
 
 
 def bug_body(error: Exception) -> dict[str, Any]:
-    """Return what is no failure of efsprov's as a line's body, and write its traceback to stderr for the log there."""
+    """Return what is not a failure of efsprov's as a line's body, and write its traceback to stderr for the log there."""
     trace = "".join(traceback.format_exception(error))
     sys.stderr.write(trace)
     bug = BuilderError(

@@ -21,8 +21,9 @@ Format = Literal[
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 """``torch-state`` holds tensors only (`torch.load(weights_only=True)` takes it), ``torch-pickle`` any object."""
 
-RiskKind = Literal["pickle", "torchscript", "h5", "keras-code", "savedmodel-ops"]
+RiskKind = Literal["pickle", "torchscript", "h5", "keras-code", "savedmodel-ops", "code", "unknown"]
 RISKS: Final[tuple[RiskKind, ...]] = get_args(RiskKind)
+"""``code`` is source or native code and what names it in a configuration, ``unknown`` what efsprov does not understand."""
 
 
 @dataclass(frozen=True, order=True)

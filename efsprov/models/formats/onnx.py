@@ -7,8 +7,8 @@ from typing import Final
 from efsprov.core.errors import ModelError
 from efsprov.core.filelist import is_inside
 from efsprov.models.formats.inspection import damaged
-from efsprov.models.formats.mapped import mapped
-from efsprov.models.formats.protobuf import Field, WireError, fields, text
+from efsprov.models.formats.protobuf import Data, Field, WireError, fields, text
+from efsprov.pipeline.tools.file_bytes import file_bytes
 
 # Field numbers, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 _MODEL_IR_VERSION, _MODEL_GRAPH, _MODEL_OPSETS, _MODEL_FUNCTIONS = 1, 7, 8, 25
@@ -28,7 +28,7 @@ def check_onnx(path: Path) -> frozenset[str]:
 
     Raises ``ModelError``.
     """
-    with mapped(path) as data:
+    with file_bytes(path) as data:
         try:
             places = {_place_of(path, data, tensor) for tensor in _tensors_of_model(data)}
         except WireError as error:
@@ -36,7 +36,7 @@ def check_onnx(path: Path) -> frozenset[str]:
     return frozenset(places - {""})
 
 
-def _tensors_of_model(data: memoryview) -> Iterator[Field]:
+def _tensors_of_model(data: Data) -> Iterator[Field]:
     seen = {field.number for field in fields(data, 0, len(data))}
     if not seen >= {_MODEL_IR_VERSION, _MODEL_GRAPH, _MODEL_OPSETS}:
         raise WireError("it has no graph, no version or no operator set")
@@ -49,7 +49,7 @@ def _tensors_of_model(data: memoryview) -> Iterator[Field]:
                     yield from _tensors_of_node(data, node, 0)
 
 
-def _tensors_of_graph(data: memoryview, graph: Field, depth: int) -> Iterator[Field]:
+def _tensors_of_graph(data: Data, graph: Field, depth: int) -> Iterator[Field]:
     if depth > _DEEPEST:
         raise WireError(f"its graphs are nested more than {_DEEPEST} deep")
     for field in fields(data, *graph.span):
@@ -61,7 +61,7 @@ def _tensors_of_graph(data: memoryview, graph: Field, depth: int) -> Iterator[Fi
             yield from _tensors_of_node(data, field, depth)
 
 
-def _tensors_of_node(data: memoryview, node: Field, depth: int) -> Iterator[Field]:
+def _tensors_of_node(data: Data, node: Field, depth: int) -> Iterator[Field]:
     for attribute in fields(data, *node.span):
         if attribute.number != _NODE_ATTRIBUTES:
             continue
@@ -74,24 +74,24 @@ def _tensors_of_node(data: memoryview, node: Field, depth: int) -> Iterator[Fiel
                 yield from _tensors_of_sparse(data, field)
 
 
-def _tensors_of_sparse(data: memoryview, sparse: Field) -> Iterator[Field]:
+def _tensors_of_sparse(data: Data, sparse: Field) -> Iterator[Field]:
     for field in fields(data, *sparse.span):
         if field.number in {_SPARSE_VALUES, _SPARSE_INDICES}:
             yield field
 
 
-def _place_of(path: Path, data: memoryview, tensor: Field) -> str:
+def _place_of(path: Path, data: Data, tensor: Field) -> str:
     """Return the file that a tensor's data lies in, once it is checked; '' for the model itself."""
     found = list(fields(data, *tensor.span))
     if not any(field.number == _TENSOR_LOCATION and field.value == _EXTERNAL for field in found):
         return ""
     name = next((text(data, field) for field in found if field.number == _TENSOR_NAME), "")
-    told: dict[str, str] = {}
+    result: dict[str, str] = {}
     for field in found:
         if field.number == _TENSOR_EXTERNAL:
             pair = {part.number: text(data, part) for part in fields(data, *field.span)}
-            told[pair.get(1, "")] = pair.get(2, "")
-    location, offset, length = told.get("location", ""), told.get("offset", "0"), told.get("length", "0")
+            result[pair.get(1, "")] = pair.get(2, "")
+    location, offset, length = result.get("location", ""), result.get("offset", "0"), result.get("length", "0")
     if not is_inside(location):
         raise ModelError(
             f"{path}: the data of tensor {name!r} lies at {location!r}, outside of the model's folder.",

@@ -3,12 +3,17 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from efsprov.pipeline.tools.file_bytes import FileBytes
+
+Data = FileBytes | bytes
+"""Where a message lies: in a file, or in memory."""
+
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _LONGEST_VARINT = 10
 
 
 class WireError(ValueError):
-    """The bytes are no message: cut off, or not Protocol Buffers at all."""
+    """The bytes are not a message: cut off, or not Protocol Buffers at all."""
 
 
 class Field(NamedTuple):
@@ -25,7 +30,7 @@ class Field(NamedTuple):
         return self.value
 
 
-def fields(data: memoryview, start: int, end: int) -> Iterator[Field]:
+def fields(data: Data, start: int, end: int) -> Iterator[Field]:
     """Yield the fields of the message that lies at ``start`` to ``end``, in order; raises ``WireError``."""
     at = start
     while at < end:
@@ -52,16 +57,16 @@ def fields(data: memoryview, start: int, end: int) -> Iterator[Field]:
             raise WireError(f"unknown wire type {wire} (at byte {at})")
 
 
-def text(data: memoryview, field: Field) -> str:
+def text(data: Data, field: Field) -> str:
     """Return a text field's content; raises ``WireError`` where it is not UTF-8."""
     start, end = field.span
     try:
-        return bytes(data[start:end]).decode()
+        return data[start:end].decode()
     except UnicodeDecodeError as error:
-        raise WireError(f"field {field.number} is no text") from error
+        raise WireError(f"field {field.number} is not text") from error
 
 
-def _varint(data: memoryview, at: int, end: int) -> tuple[int, int]:
+def _varint(data: Data, at: int, end: int) -> tuple[int, int]:
     result = 0
     for count in range(_LONGEST_VARINT):
         if at >= end:

@@ -33,8 +33,8 @@ def check_safetensors(path: Path) -> None:
     """Check that the header is sound and that the file holds just the tensors that it names; raises ``ModelError``."""
     size = path.stat().st_size
     header = _read_header(path, size)
-    tensors = {name: told for name, told in header.items() if name != "__metadata__"}
-    spans = sorted(_span(path, name, told) for name, told in tensors.items())
+    tensors = {name: result for name, result in header.items() if name != "__metadata__"}
+    spans = sorted(_span(path, name, result) for name, result in tensors.items())
     total = spans[-1][1] if spans else 0
     for (_, end), (start, _) in pairwise([(0, 0), *spans]):
         if start != end:
@@ -71,19 +71,23 @@ def _read_header(path: Path, size: int) -> dict[str, Any]:
     try:
         header = json.loads(_first(path, 8 + length)[8:])
     except (ValueError, RecursionError) as error:
-        raise damaged(path, f"its header is no JSON ({error})", what=_WHAT) from error
+        raise damaged(path, f"its header is not JSON ({error})", what=_WHAT) from error
     if not isinstance(header, dict):
-        raise damaged(path, "its header is no JSON object", what=_WHAT)
+        raise damaged(path, "its header is not a JSON object", what=_WHAT)
     return header
 
 
-def _span(path: Path, name: str, told: Any) -> tuple[int, int]:
+def _span(path: Path, name: str, result: Any) -> tuple[int, int]:
     try:
-        kind, shape, (start, end) = told["dtype"], told["shape"], told["data_offsets"]
+        kind, shape, (start, end) = result["dtype"], result["shape"], result["data_offsets"]
         numbers = [*shape, start, end]
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(path, f"tensor {name!r} has no dtype, shape or data_offsets", what=_WHAT) from error
-    if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers) or kind not in _BITS:
+    if (
+        not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers)
+        or not isinstance(kind, str)
+        or kind not in _BITS
+    ):
         raise damaged(path, f"tensor {name!r} has a dtype, shape or place that cannot be", what=_WHAT)
     if (end - start) * 8 != prod(shape) * _BITS[kind]:
         raise damaged(path, f"tensor {name!r} of {kind}{shape} cannot be {end - start} bytes", what=_WHAT)

@@ -2,22 +2,26 @@
 
 import re
 from collections.abc import Iterator
-from functools import cache
-from importlib.resources import files as resources
 from pathlib import Path
 from typing import Final
 
 from efsprov.core.errors import ModelError
+from efsprov.models.formats.graphs import (
+    code_of_keras_metadata,
+    code_of_saved_model,
+    unknown_ops_of_saved_model,
+)
 from efsprov.models.formats.inspection import Risk, damaged
-from efsprov.models.formats.mapped import mapped
-from efsprov.models.formats.protobuf import WireError, fields, text
+from efsprov.models.formats.protobuf import WireError, fields
+from efsprov.pipeline.tools.file_bytes import file_bytes
 
-NAMES: Final = ("saved_model.pb", "saved_model.pbtxt")
-# Field numbers: tensorflow/core/protobuf/{saved_model,meta_graph}.proto, core/framework/{graph,function,node_def}.proto
-_SAVED_META_GRAPHS, _META_GRAPH_DEF = 2, 2
-_GRAPH_NODES, _GRAPH_LIBRARY = 1, 2
-_LIBRARY_FUNCTIONS, _FUNCTION_SIGNATURE, _FUNCTION_NODES = 1, 1, 3
-_NODE_OP, _OP_NAME = 2, 1
+_BINARY: Final = "saved_model.pb"
+_UNREAD: Final = {
+    "saved_model.pbtxt": "is in text form, whose operations efsprov does not read",
+    "saved_model.cpb": "is in pieces (a chunked protocol buffer), whose operations efsprov does not read",
+}
+NAMES: Final = (_BINARY, *_UNREAD)
+_KERAS_METADATA, _FINGERPRINT = "keras_metadata.pb", "fingerprint.pb"
 _SHARD = re.compile(r"variables\.data-(\d{5})-of-(\d{5})")
 _WHAT: Final = "SavedModel"
 
@@ -25,67 +29,74 @@ _WHAT: Final = "SavedModel"
 def check_savedmodel(folder: Path, name: str) -> tuple[Risk, ...]:
     """Check a SavedModel and return what in it is more than TensorFlow's own computations; raises ``ModelError``.
 
-    ``name`` is the folder's path in the model, '' for the model itself.
+    ``name`` is the folder's path in the model, '' for the model itself. All forms of the graph that are there count:
+    which one TensorFlow takes depends on its version.
     """
     _check_variables(folder)
-    place = f"{name}/{NAMES[0]}" if name else NAMES[0]
-    if not (folder / NAMES[0]).is_file():
-        text_form = place.replace(NAMES[0], NAMES[1])
-        return (Risk("savedmodel-ops", text_form, "is in text form, whose operations efsprov does not read"),)
-    with mapped(folder / NAMES[0]) as data:
+    return tuple(sorted({*_graph_risks(folder, name), *_metadata_risks(folder, name)}))
+
+
+def is_part(path: Path, file: str) -> bool:
+    """Tell whether ``file`` (a path in a SavedModel's folder) is a part of it that `check_savedmodel` has looked at.
+
+    What lies in assets and beside is judged as files are.
+    """
+    if file in {*NAMES, _KERAS_METADATA}:
+        return True
+    if file == _FINGERPRINT:
+        return _is_message(path)
+    return file == "variables/variables.index" or bool(_SHARD.fullmatch(file.removeprefix("variables/")))
+
+
+def ops_risk(place: str, unknown: set[str]) -> Risk:
+    """Return the risk that a graph has which uses operations that are not known only to compute."""
+    names = sorted(unknown)
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    plural = "s" if len(names) > 1 else ""
+    why = f"uses the operation{plural} {', '.join(names[:4])}{more}, which may do more than compute"
+    return Risk("savedmodel-ops", place, why)
+
+
+def _graph_risks(folder: Path, name: str) -> Iterator[Risk]:
+    for form, why in _UNREAD.items():
+        if (folder / form).is_file():
+            yield Risk("savedmodel-ops", _place(name, form), why)
+    if not (folder / _BINARY).is_file():
+        return
+    with file_bytes(folder / _BINARY) as data:
         try:
-            unknown = sorted(_used_ops(data) - known_ops())
+            unknown = unknown_ops_of_saved_model(data)
+            whys = set(code_of_saved_model(data))
         except WireError as error:
-            raise damaged(folder / NAMES[0], str(error), what=_WHAT) from error
-    if not unknown:
-        return ()
-    more = f" and {len(unknown) - 4} more" if len(unknown) > 4 else ""
-    plural = "s" if len(unknown) > 1 else ""
-    why = f"uses the operation{plural} {', '.join(unknown[:4])}{more}, which may do more than compute"
-    return (Risk("savedmodel-ops", place, why),)
+            raise damaged(folder / _BINARY, str(error), what=_WHAT) from error
+    yield from (Risk("keras-code", _place(name, _BINARY), why) for why in whys)
+    if unknown:
+        yield ops_risk(_place(name, _BINARY), unknown)
 
 
-@cache
-def known_ops() -> frozenset[str]:
-    """The operations of TensorFlow that only compute, or read and write the checkpoint that they are told to."""
-    lines = resources("efsprov.models.formats").joinpath("known_ops.txt").read_text("ascii").splitlines()
-    return frozenset(line for line in lines if not line.startswith("#"))
+def _metadata_risks(folder: Path, name: str) -> Iterator[Risk]:
+    """What Keras makes of the model when it loads it: a Lambda layer's code lies in there, not in the graph."""
+    path = folder / _KERAS_METADATA
+    if not path.is_file():
+        return
+    with file_bytes(path) as data:
+        try:
+            whys = set(code_of_keras_metadata(data))
+        except WireError as error:
+            raise damaged(path, str(error), what=_WHAT) from error
+    yield from (Risk("keras-code", _place(name, _KERAS_METADATA), why) for why in whys)
 
 
-def _used_ops(data: memoryview) -> set[str]:
-    graphs = [field for field in fields(data, 0, len(data)) if field.number == _SAVED_META_GRAPHS]
-    if not graphs:
-        raise WireError("it has no graph")
-    used: set[str] = set()
-    own: set[str] = set()
-    for meta in graphs:
-        for field in fields(data, *meta.span):
-            if field.number == _META_GRAPH_DEF:
-                used.update(_ops_of_graph(data, *field.span, own))
-    return used - own
+def _place(name: str, file: str) -> str:
+    return f"{name}/{file}" if name else file
 
 
-def _ops_of_graph(data: memoryview, start: int, end: int, own: set[str]) -> Iterator[str]:
-    """Yield the operations that a graph uses; adds the names of its own functions, which are called like them."""
-    for field in fields(data, start, end):
-        if field.number == _GRAPH_NODES:
-            yield from _op_of_node(data, *field.span)
-        elif field.number == _GRAPH_LIBRARY:
-            for function in fields(data, *field.span):
-                if function.number == _LIBRARY_FUNCTIONS:
-                    yield from _ops_of_function(data, *function.span, own)
-
-
-def _ops_of_function(data: memoryview, start: int, end: int, own: set[str]) -> Iterator[str]:
-    for field in fields(data, start, end):
-        if field.number == _FUNCTION_SIGNATURE:
-            own.update(text(data, part) for part in fields(data, *field.span) if part.number == _OP_NAME)
-        elif field.number == _FUNCTION_NODES:
-            yield from _op_of_node(data, *field.span)
-
-
-def _op_of_node(data: memoryview, start: int, end: int) -> Iterator[str]:
-    return (text(data, field) for field in fields(data, start, end) if field.number == _NODE_OP)
+def _is_message(path: Path) -> bool:
+    with file_bytes(path) as data:
+        try:
+            return len(list(fields(data, 0, len(data)))) < 100
+        except WireError:
+            return False
 
 
 def _check_variables(folder: Path) -> None:

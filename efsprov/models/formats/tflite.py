@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from efsprov.models.formats.graphs import known_ops
 from efsprov.models.formats.inspection import damaged
-from efsprov.models.formats.mapped import mapped
+from efsprov.pipeline.tools.file_bytes import FileBytes, file_bytes
 
 IDENTIFIER: Final = b"TFL3"
-_MODEL_VERSION, _MODEL_SUBGRAPHS, _MODEL_BUFFERS = 0, 2, 4
+_MODEL_VERSION, _MODEL_OPERATORS, _MODEL_SUBGRAPHS, _MODEL_BUFFERS = 0, 1, 2, 4
+_OPERATOR_CUSTOM: Final = 1
+_FLEX: Final = "Flex"
 _SUBGRAPH_TENSORS, _SUBGRAPH_INPUTS, _SUBGRAPH_OUTPUTS = 0, 1, 2
 _TENSOR_BUFFER = 2
 _BUFFER_OFFSET, _BUFFER_SIZE = 1, 2
@@ -35,7 +38,7 @@ _MODEL: Final[_Shape] = {
 
 def check_tflite(path: Path) -> None:
     """Check that the model's graph and all of its weights lie in the file; raises ``ModelError``."""
-    with mapped(path) as data:
+    with file_bytes(path) as data:
         if bytes(data[4:8]) != IDENTIFIER:
             raise damaged(path, "it lacks the identifier TFL3", what=_WHAT)
         try:
@@ -46,6 +49,16 @@ def check_tflite(path: Path) -> None:
             raise damaged(path, f"it is truncated ({error})", what=_WHAT) from error
         except ValueError as error:
             raise damaged(path, str(error), what=_WHAT) from error
+
+
+def flex_operations(path: Path) -> set[str]:
+    """Return the operations of TensorFlow that a sound model calls through the Flex delegate and that may do more than
+    compute: https://ai.google.dev/edge/litert/models/ops_select.
+    """
+    with file_bytes(path) as data:
+        codes = _Table(data, _u32(data, 0)).tables(_MODEL_OPERATORS)
+        names = {code.text(_OPERATOR_CUSTOM) for code in codes}
+    return {name.removeprefix(_FLEX) for name in names if name.startswith(_FLEX)} - known_ops()
 
 
 def _check_shape(table: "_Table", shape: _Shape, seen: set[tuple[int, int]]) -> None:
@@ -91,7 +104,7 @@ def _check_model(model: "_Table") -> None:
 class _Table:
     """A FlatBuffers table at byte ``at``; raises ``IndexError`` for whatever would lie outside of the file."""
 
-    data: memoryview
+    data: FileBytes
     at: int
 
     def _field(self, number: int) -> int | None:
@@ -125,6 +138,10 @@ class _Table:
             raise IndexError(f"{count * width} bytes are to lie at byte {start + 4} of {len(self.data)}")
         return start + 4, count
 
+    def text(self, number: int) -> str:
+        start, length = self.vector(number, 1)
+        return bytes(_slice(self.data, start, length)).decode("utf-8", "replace")
+
     def numbers(self, number: int) -> Iterator[int]:
         start, count = self.vector(number, 4)
         return (_u32(self.data, start + 4 * index) for index in range(count))
@@ -139,11 +156,11 @@ class _Table:
         return None if place is None else _Table(self.data, place + _u32(self.data, place))
 
 
-def _slice(data: memoryview, at: int, length: int) -> memoryview:
+def _slice(data: FileBytes, at: int, length: int) -> bytes:
     if at < 0 or at + length > len(data):
         raise IndexError(f"something is to lie at byte {at} of {len(data)}")
     return data[at : at + length]
 
 
-def _u32(data: memoryview, at: int) -> int:
+def _u32(data: FileBytes, at: int) -> int:
     return int.from_bytes(_slice(data, at, 4), "little")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from efsprov.core.errors import ModelError
-from efsprov.core.filelist import is_inside
+from efsprov.core.filelist import is_inside, unfit_for_a_root
 from efsprov.models.formats.inspection import damaged
 
 SIGNATURE: Final = b"PK\x03\x04"
@@ -46,6 +46,9 @@ def read_member(path: Path, archive: zipfile.ZipFile, name: str, *, most: int) -
 
 def refuse_name(path: Path, name: str) -> None:
     """Raise ``ModelError`` when an archive's member would leave the folder that it is unpacked to."""
+    reason = unfit_for_a_root(name.rstrip("/"))
+    if reason:
+        raise ModelError(f"{path} has a member {name[:80]!r}: {reason}.", hint="Nothing was unpacked or published.")
     if not is_inside(name.rstrip("/")) or "\\" in name or ":" in name.partition("/")[0]:
         raise ModelError(
             f"{path} has a member {name!r}, which leads out of the folder that it is unpacked to.",
@@ -64,7 +67,7 @@ def _check_members(path: Path, archive: zipfile.ZipFile, what: str) -> None:
         seen.add(name)
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
-            raise damaged(path, f"its member {name!r} is no file and no folder", what=what)
+            raise damaged(path, f"its member {name!r} is neither a file nor a folder", what=what)
         if member.flag_bits & _ENCRYPTED:
             raise damaged(path, f"its member {name!r} is encrypted", what=what)
         if member.file_size > max(member.compress_size, 1) * _LARGEST_RATIO:

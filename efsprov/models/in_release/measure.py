@@ -52,7 +52,7 @@ def read(request: dict[str, Any], runner: Any, other: Any) -> dict[str, Any]:
     if not request.get("samples"):
         return samples.random_samples(runner.inputs or other.inputs)
     if not runner.inputs:
-        runner.adopt(read_any(request["samples"]))
+        runner.use_samples(read_any(request["samples"]))
     return samples.read_samples(request["samples"], runner.inputs)
 
 

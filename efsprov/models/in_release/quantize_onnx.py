@@ -1,5 +1,6 @@
 """ONNX with smaller numbers, by onnxruntime's own tools."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,27 @@ CALIBRATION_SAMPLES = 500
 def run(request: dict[str, Any]) -> dict[str, Any]:
     """Quantise ``model`` into ``out``/model.onnx: weights only ("dynamic"), or activations too ("static")."""
     model, target = request["model"], Path(request["out"], "model.onnx")
+    given = own_copy(Path(model["path"]), Path(request["out"]).with_name("given"))
     try:
         if request["quantize"] == "static":
-            reader = Reader(request["representative"], runners.load("onnx", model["path"], model).inputs)
-            quantization.quantize_static(model["path"], str(target), reader, per_channel=True)
+            reader = Reader(request["representative"], runners.load("onnx", given, model).inputs)
+            quantization.quantize_static(given, str(target), reader, per_channel=True)
         else:
             # Unsigned weights: onnxruntime has no ConvInteger for signed ones on a CPU (its documentation, "Quantize ONNX
             # models", Data type selection).
             kind = quantization.QuantType.QUInt8
-            quantization.quantize_dynamic(model["path"], str(target), weight_type=kind)
+            quantization.quantize_dynamic(given, str(target), weight_type=kind)
     except ProblemError:
         raise
     except Exception as error:  # whatever an operation's quantiser raises
         raise ProblemError(f"onnxruntime cannot quantise the model: {error}") from error
     return {"format": "onnx", "path": str(target), "versions": versions("onnxruntime", "onnx", "numpy")}
+
+
+def own_copy(path: Path, folder: Path) -> str:
+    """Copy a model, with what lies beside it, into a new ``folder``: onnxruntime writes what it infers beside the model."""
+    shutil.copytree(path.parent, folder)
+    return str(folder / path.name)
 
 
 class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]

@@ -19,7 +19,7 @@ def load(kind: str, path: str, options: dict[str, Any]) -> Any:
         "torchscript": TorchScript,
     }
     if kind not in runners:
-        raise ProblemError(f"a model of the format {kind} is no program that could be run")
+        raise ProblemError(f"a model of the format {kind} is not a program that could be run")
     return runners[kind](path, options)
 
 
@@ -176,7 +176,7 @@ class TorchScript:
         shape = options.get("input_shape")
         self.inputs: Inputs = {"input": ([None, *shape[1:]], np.dtype("float32"))} if shape else {}
 
-    def adopt(self, samples: dict[str, Any]) -> None:
+    def use_samples(self, samples: dict[str, Any]) -> None:
         """Take the inputs from samples: names in their order, all of them."""
         self.inputs = {name: ([None, *array.shape[1:]], array.dtype) for name, array in samples.items()}
 

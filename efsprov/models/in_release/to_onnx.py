@@ -77,7 +77,7 @@ def torch_example(runner: Any, request: dict[str, Any]) -> dict[str, Any]:
     """One sample of the representative data, or a made-up one of the shape that was given."""
     if request.get("representative"):
         given = read_any(request["representative"])
-        runner.adopt(given)
+        runner.use_samples(given)
         return samples.one(given, 0)
     if not runner.inputs:
         raise ProblemError("TorchScript does not say what goes in: give --representative data or --input-shape")

@@ -1,4 +1,5 @@
 import getpass
+import json
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -8,24 +9,24 @@ from typing import Any
 
 import pytest
 
+from devtools.strict_aws.double import REGION, StrictAws
 from efsprov.builders.ec2.builder import Ec2Builder
-from efsprov.builders.ec2.launch import Patience
+from efsprov.builders.ec2.launch import Timeouts
 from efsprov.builders.ec2.settings import Ec2Settings
 from efsprov.builders.ec2.steps import STEPS, Step
 from efsprov.core.build import BuildRequest
 from efsprov.core.errors import BuilderError
-from tests.aws.fake_aws import REGION, FakeAws
 from tests.builders.conftest import LOCK, StandIn
 from tests.builders.instance import Instances, require_namespaces
 
-SMALL = Patience(boot=60, prepare=60, terminate=60, look=0.3)
+SMALL = Timeouts(boot=60, prepare=60, terminate=60, inspect=0.3)
 
 
 @dataclass
 class Cloud:
     """A region with a file system in two zones, an instance profile, and machines for what is launched."""
 
-    aws: FakeAws
+    aws: StrictAws
     instances: Instances
     file_system: str
     access_point: str
@@ -38,8 +39,8 @@ class Cloud:
     def configured(self, **changes: Any) -> Ec2Settings:
         return Ec2Settings(**{**self.settings, **changes})
 
-    def builder(self, *, patience: Patience = SMALL, steps: Sequence[Step] = STEPS, **changes: Any) -> Ec2Builder:
-        return Ec2Builder(self.configured(**changes), StandIn(), patience=patience, steps=steps)
+    def builder(self, *, timeouts: Timeouts = SMALL, steps: Sequence[Step] = STEPS, **changes: Any) -> Ec2Builder:
+        return Ec2Builder(self.configured(**changes), StandIn(), timeouts=timeouts, steps=steps)
 
     def left(self) -> list[str]:
         """What of efsprov's is there, by its tags, asked by other means than efsprov's."""
@@ -68,17 +69,17 @@ class Failing:
 @pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     require_namespaces()
-    with FakeAws() as aws:
+    with StrictAws() as aws:
         for name, value in aws.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "own-state"))
         (tmp_path / "instances").mkdir()
         instances = Instances(tmp_path / "instances", aws)
-        aws.launch_machine = instances.launch
+        aws.ec2.launch_machine = instances.launch
         yield make_cloud(aws, instances)
 
 
-def make_cloud(aws: FakeAws, instances: Instances) -> Cloud:
+def make_cloud(aws: StrictAws, instances: Instances) -> Cloud:
     ec2, efs, iam = (aws.client(name) for name in ("ec2", "efs", "iam"))
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
@@ -101,9 +102,13 @@ def make_cloud(aws: FakeAws, instances: Instances) -> Cloud:
     for subnet in subnets:
         efs.create_mount_target(FileSystemId=file_system, SubnetId=subnet, SecurityGroups=[group])
     access_point = efs.create_access_point(ClientToken="ap", FileSystemId=file_system)["AccessPointId"]
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    iam.create_role(RoleName="efsprov-builder", AssumeRolePolicyDocument=document)
     iam.create_instance_profile(InstanceProfileName="efsprov-builder")
+    iam.add_role_to_instance_profile(InstanceProfileName="efsprov-builder", RoleName="efsprov-builder")
     endpoint = {"GroupName": "endpoint", "Description": "EC2 Instance Connect", "VpcId": vpc}
-    aws.endpoint_group = ec2.create_security_group(**endpoint)["GroupId"]
+    aws.ec2.endpoint_group = ec2.create_security_group(**endpoint)["GroupId"]
     aws.sent.clear()
     settings = {
         "file_system": file_system,

@@ -8,7 +8,7 @@ import sys
 import time
 
 from efsprov.builders.ec2.builder import Ec2Builder
-from efsprov.builders.ec2.launch import Patience
+from efsprov.builders.ec2.launch import Timeouts
 from efsprov.builders.ec2.settings import Ec2Settings
 from efsprov.builders.ec2.steps import STEPS
 from efsprov.core.build import BuildRequest
@@ -31,8 +31,8 @@ class Stopping:
 
 def main(settings: str, request: str, stop: str = "") -> int:
     steps = tuple(Stopping(step) if type(step).__name__ == stop else step for step in STEPS)
-    patience = Patience(boot=60, prepare=60, terminate=60, look=0.3)
-    builder = Ec2Builder(Ec2Settings(**json.loads(settings)), StandIn(), patience=patience, steps=steps)
+    timeouts = Timeouts(boot=60, prepare=60, terminate=60, inspect=0.3)
+    builder = Ec2Builder(Ec2Settings(**json.loads(settings)), StandIn(), timeouts=timeouts, steps=steps)
     try:
         result = builder.run(BuildRequest.model_validate_json(request), lambda event: print(event.message, flush=True))
     except EfsprovError as error:

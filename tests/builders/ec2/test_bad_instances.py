@@ -4,11 +4,11 @@ import subprocess
 
 import pytest
 
-from efsprov.builders.ec2.launch import Patience
+from efsprov.builders.ec2.launch import Timeouts
 from efsprov.core.errors import BuilderError, RootError
 
 
-def test_an_instance_that_dies_during_boot_is_told_with_its_reason(cloud, ask, heard):
+def test_an_instance_that_dies_during_boot_is_reported_with_its_reason(cloud, ask, heard):
     cloud.instances.fates.append({"fate": "kernel panic"})
     with pytest.raises(BuilderError, match=r"Client\.InstanceInitiatedShutdown: Instance initiated shutdown") as caught:
         cloud.builder().run(ask(), heard)
@@ -16,17 +16,17 @@ def test_an_instance_that_dies_during_boot_is_told_with_its_reason(cloud, ask, h
     assert cloud.left() == []
 
 
-def test_a_lack_of_capacity_that_shows_only_later_is_told_as_the_reason(cloud, ask, heard):
+def test_a_lack_of_capacity_that_shows_only_later_is_reported_as_the_reason(cloud, ask, heard):
     cloud.instances.fates.append({"fate": "Server.InsufficientInstanceCapacity"})
     with pytest.raises(BuilderError, match=r"Server\.InsufficientInstanceCapacity"):
         cloud.builder().run(ask(), heard)
     assert cloud.left() == []
 
 
-def test_an_ssh_server_that_never_comes_up_is_told_with_the_console(cloud, ask, heard):
+def test_an_ssh_server_that_never_comes_up_is_reported_with_the_console(cloud, ask, heard):
     cloud.instances.fates.append({"fate": "no sshd"})
-    hasty = cloud.builder(patience=Patience(boot=3, look=0.3))
-    with pytest.raises(BuilderError, match="does not let us in by SSH after 3 s") as caught:
+    hasty = cloud.builder(timeouts=Timeouts(boot=3, inspect=0.3))
+    with pytest.raises(BuilderError, match="refused the login by SSH after 3 s") as caught:
         hasty.run(ask(), heard)
     assert "Its console last said:\n[console] cloud-init starts" in caught.value.message
     assert "192.0.2.7/32" in caught.value.hint
@@ -60,12 +60,12 @@ def test_a_connection_cut_three_times_during_the_build(cloud, ask, heard, tmp_pa
     assert result.outcome == "published"
     assert len(cuts) == 3
     assert all(cuts)
-    told = [e.message for e in heard if e.step == "stage"]
-    assert told == [line for i in range(3) for line in (f"cut{i}", *(f"event {n}" for n in range(20)))]
+    output = [e.message for e in heard if e.step == "stage"]
+    assert output == [line for i in range(3) for line in (f"cut{i}", *(f"event {n}" for n in range(20)))]
     assert cloud.left() == []
 
 
-def test_packages_that_cannot_be_installed_are_told(cloud, ask, heard):
+def test_packages_that_cannot_be_installed_are_reported(cloud, ask, heard):
     cloud.instances.fates.append(
         {"dnf": "echo 'Error: Failed to download metadata for repo'; exit 1", "user_data_changes": {"wait=2": "wait=0"}}
     )
@@ -75,7 +75,7 @@ def test_packages_that_cannot_be_installed_are_told(cloud, ask, heard):
     assert cloud.left() == []
 
 
-def test_a_file_system_that_cannot_be_mounted_is_told(cloud, ask, heard):
+def test_a_file_system_that_cannot_be_mounted_is_reported(cloud, ask, heard):
     cloud.instances.fates.append({"file_system": "/nonexistent", "user_data_changes": {"wait=2": "wait=0"}})
     with pytest.raises(BuilderError, match="cannot be mounted"):
         cloud.builder().run(ask(), heard)
@@ -91,7 +91,7 @@ def test_a_disk_that_the_build_fills_still_has_room_for_its_last_word(cloud, ask
     assert cloud.left() == []
 
 
-def test_a_disk_without_room_to_start_is_told(cloud, ask, heard):
+def test_a_disk_without_room_to_start_is_reported(cloud, ask, heard):
     cloud.instances.environment = {"XDG_STATE_HOME": "/run/small/state", "XDG_CACHE_HOME": "/run/small/cache"}
     cloud.instances.fates.append({"small_disk": 256 << 10})
     with pytest.raises(BuilderError, match="No space left on device") as caught:

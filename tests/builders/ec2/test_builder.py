@@ -126,7 +126,9 @@ def test_the_instance_does_what_its_user_data_says(cloud, ask, heard):
     installed = [n for n in notes if n.startswith("dnf")]
     assert len(installed) == 1
     assert "amazon-efs-utils python3" in installed[0]
-    assert f"mount -t efs -o tls,iam,accesspoint={cloud.access_point} {cloud.file_system}:/ /mnt/efs" in notes
+    (mounted,) = [note for note in notes if note.startswith("mount -t efs")]
+    options = rf"tls,iam,accesspoint={cloud.access_point},mounttargetip=[\d.]+"
+    assert re.fullmatch(rf"mount -t efs -o {options} {cloud.file_system}:/ /mnt/efs", mounted)
     assert "sysctl -q -w fs.protected_hardlinks=0" in notes
     assert (cloud.instances.file_system / "team" / "models").is_dir()
     sent_key = yaml.safe_load(base64.b64decode(cloud.aws.named("ec2:RunInstances")[1].parameters["UserData"]))[
@@ -159,7 +161,7 @@ def test_spot_instances_are_asked_for_once_and_tagged(cloud, ask, heard):
 
 
 @pytest.mark.parametrize("connect", ["ssm", "endpoint"])
-def test_a_way_in_without_an_address(cloud, ask, heard, tmp_path, monkeypatch, connect):
+def test_a_ingress_without_an_address(cloud, ask, heard, tmp_path, monkeypatch, connect):
     """The tunnel program of the AWS command line is stood for by a script that does what it does: join stdio and port 22."""
     tunnel(tmp_path / "bin", cloud)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
@@ -168,7 +170,7 @@ def test_a_way_in_without_an_address(cloud, ask, heard, tmp_path, monkeypatch, c
     if connect == "ssm":
         assert rules == []
     else:
-        assert rules[0].parameters["IpPermissions.1.Groups.1.GroupId"] == cloud.aws.endpoint_group
+        assert rules[0].parameters["IpPermissions.1.Groups.1.GroupId"] == cloud.aws.ec2.endpoint_group
     assert cloud.aws.named("ec2:RunInstances")[1].parameters["NetworkInterface.1.AssociatePublicIpAddress"] == "false"
     assert "CidrIp" not in str(rules)
     assert cloud.left() == []
@@ -178,14 +180,14 @@ def tunnel(folder, cloud):
     folder.mkdir()
     relay = Path(__file__).parents[1] / "relay.py"
     addresses = folder / "addresses"
-    original = cloud.aws.launch_machine
+    original = cloud.aws.ec2.launch_machine
 
     def launch(identifier, parameters):
         machine = original(identifier, parameters)
         addresses.write_text(machine.address)
         return machine
 
-    cloud.aws.launch_machine = launch
+    cloud.aws.ec2.launch_machine = launch
     script = f'#!/bin/sh\nexec "{sys.executable}" "{relay}" "$(cat "{addresses}")" {cloud.instances.port}\n'
     for name in ("aws", "session-manager-plugin"):
         (folder / name).write_text(script)

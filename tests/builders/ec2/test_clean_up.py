@@ -26,7 +26,7 @@ def test_they_run_in_reverse():
 
 
 @pytest.mark.parametrize("error", [AwsError("denied"), ValueError("a bug"), KeyboardInterrupt()])
-def test_one_that_fails_keeps_none_from_running_and_is_told(error):
+def test_one_that_fails_keeps_none_from_running_and_is_reported(error):
     undo, done = CleanUp(), []
     push(undo, done, "a")
     push(undo, done, "b", error)

@@ -48,10 +48,10 @@ def test_a_release_is_built_on_an_instance_and_imported_and_no_secret_is_anywher
         time.sleep(0.05)
     out, err = process.communicate()
     assert process.returncode == 0, out + err
-    told = json.loads(out)
-    assert told["result"]["outcome"] == "published"
+    result = json.loads(out)
+    assert result["result"]["outcome"] == "published"
     root = cloud.instances.file_system
-    release = root / Path(told["result"]["path"]).relative_to("/mnt/efs")
+    release = root / Path(result["result"]["path"]).relative_to("/mnt/efs")
     assert json.loads((release / "release.json").read_text())["builder"]["kind"] == "ec2"
     assert imported(root, tmp_path).startswith("1.0 ")
     assert cloud.left() == []
@@ -85,10 +85,10 @@ def test_plan_looks_and_launches_nothing(cloud, wheels, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert any("m7i.xlarge in eu-central-1a" in note for note in json.loads(done.stdout)["notes"])
     changing = {"RunInstances", "ImportKeyPair", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "CreateTags"}
-    asked = [
+    request = [
         s for s in cloud.aws.sent if s.action.partition(":")[2] in changing and s.parameters.get("DryRun") != "true"
     ]
-    assert asked == []
+    assert request == []
 
 
 def test_a_root_that_is_not_on_the_mount_is_refused(cloud, wheels, tmp_path):
@@ -108,8 +108,8 @@ def test_an_ingress_for_the_world_is_refused(cloud, wheels, tmp_path):
     assert cloud.aws.sent == []
 
 
-def test_missing_and_impossible_settings_are_told_before_anything_is_resolved(wheels, tmp_path):
-    def told(*arguments):
+def test_missing_and_impossible_settings_are_reported_before_anything_is_resolved(wheels, tmp_path):
+    def result(*arguments):
         done = efsprov(
             tmp_path, wheels, "sync", "-f", "nowhere-to-be-found", "--json", "--root", "/mnt/efs", *arguments
         )
@@ -117,11 +117,11 @@ def test_missing_and_impossible_settings_are_told_before_anything_is_resolved(wh
         assert "Resolving" not in done.stderr
         return json.loads(done.stdout)["error"]["message"]
 
-    assert "--file-system and --instance-profile" in told("--builder", "ec2")
-    assert "--instance-profile" in told("--builder", "ec2", "--file-system", "fs-12345678")
-    assert "'fs-?' will not do as file_system" in told("--builder", "ec2", "--file-system", "fs-?")
-    assert "No host is named" in told("--builder", "ssh")
-    assert "No builder function is named" in told("--builder", "lambda")
+    assert "--file-system and --instance-profile" in result("--builder", "ec2")
+    assert "--instance-profile" in result("--builder", "ec2", "--file-system", "fs-12345678")
+    assert "'fs-?' will not do as file_system" in result("--builder", "ec2", "--file-system", "fs-?")
+    assert "No host is named" in result("--builder", "ssh")
+    assert "No builder function is named" in result("--builder", "lambda")
 
 
 def test_reap_marks_then_removes(cloud, ask, wheels, tmp_path):
@@ -143,9 +143,9 @@ def test_reap_marks_then_removes(cloud, ask, wheels, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
 
-    told = reap()
-    assert [(one["id"], one["action"]) for one in told["plan"]] == [(group, "mark")]
-    assert told["done"] == []
+    result = reap()
+    assert [(one["id"], one["action"]) for one in result["plan"]] == [(group, "mark")]
+    assert result["done"] == []
     assert cloud.left() == [group]
     assert [one["action"] for one in reap("--yes")["done"]] == ["mark"]
     assert [one["action"] for one in reap("--yes")["plan"]] == ["leave"], "not before the grace time is over"

@@ -67,7 +67,7 @@ def test_a_lost_reply_of_run_instances_gives_one_instance(cloud, ask, heard):
 
 
 def test_not_found_right_after_the_launch(cloud, ask, heard):
-    cloud.aws.unseen_answers = 4
+    cloud.aws.ec2.unseen_answers = 4
     cloud.builder().run(ask(), heard)
     assert cloud.left() == []
 
@@ -92,7 +92,7 @@ def test_no_capacity_means_the_next_zone_then_the_next_type(cloud, ask, heard):
     assert cloud.left() == []
 
 
-def test_no_capacity_anywhere_is_told_clearly_and_not_asked_again(cloud, ask, heard):
+def test_no_capacity_anywhere_is_reported_clearly_and_not_asked_again(cloud, ask, heard):
     cloud.aws.fail("ec2:RunInstances", "InsufficientInstanceCapacity", status=500, times=99, skip=1)
     with pytest.raises(BuilderError, match="no instance for the builder at the moment") as caught:
         cloud.builder().run(ask(), heard)
@@ -102,7 +102,7 @@ def test_no_capacity_anywhere_is_told_clearly_and_not_asked_again(cloud, ask, he
     assert cloud.left() == []
 
 
-def test_a_quota_is_told_in_plain_words(cloud, ask, heard):
+def test_a_quota_is_reported_in_plain_words(cloud, ask, heard):
     cloud.aws.fail(
         "ec2:RunInstances", "VcpuLimitExceeded", "You have requested more vCPU capacity than your limit.", skip=1
     )
@@ -125,7 +125,7 @@ def test_throttling_and_server_errors_are_survived_with_one_effect(cloud, ask, h
 
 
 def test_access_denied_comes_with_the_decoded_message(cloud, ask, heard):
-    cloud.aws.decoded["ENCODED"] = (
+    cloud.aws.identities.decoded["ENCODED"] = (
         '{"allowed": false, "explicitDeny": true, "matchedStatements": {"items": [{"statementId": "NoBuilders"}]}, "context": '
         '{"principal": {"arn": "arn:aws:iam::123456789012:user/ann"}, "action": "ec2:RunInstances", "resource": "arn:aws:ec2:*:*:instance/*"}}'
     )

@@ -144,9 +144,9 @@ def test_an_interrupt_cleans_up(cloud, ask, orchestrate, tmp_path, where):
     process = orchestrate(ask("say here", f"wait {tmp_path / 'never'}"))
     wait_for_line(process, where)
     process.send_signal(signal.SIGINT)
-    told = process.communicate(timeout=120)[0]
+    result = process.communicate(timeout=120)[0]
     assert process.returncode != 0
-    assert "removing the builder" in told
+    assert "removing the builder" in result
     assert cloud.left() == []
     assert read_records() == ()
 

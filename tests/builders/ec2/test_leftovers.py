@@ -16,13 +16,13 @@ ELSEWHERE = Process(host="elsewhere.example.com", boot="b", pid=1, started="1")
 
 
 def one(run="run-1", expires=NOW - timedelta(hours=1), marked=None, **tags):
-    told = {
+    result = {
         RUN: run,
         **({EXPIRES: write_time(expires)} if expires else {}),
         **({MARKED: write_time(marked)} if marked else {}),
         **tags,
     }
-    return Tagged("instance", "i-1", "efsprov-run-1", "eu-central-1", told)
+    return Tagged("instance", "i-1", "efsprov-run-1", "eu-central-1", result)
 
 
 def record(process=GONE, *, kept=False, expires=NOW + timedelta(hours=1)):
@@ -80,7 +80,7 @@ def test_an_expiry_that_efsprov_did_not_write_means_hands_off():
         assert action(one(expires=None, **tags), run="run-1") == "leave"
 
 
-def test_a_named_run_is_all_that_is_looked_at():
+def test_a_named_run_is_all_that_is_inspected():
     assert [p.resource.run for p in plan_reaping([one("a"), one("b")], {}, now=NOW, run="b")] == ["b"]
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.aws.fake_aws import FakeAws
+from devtools.nfs_lab.fixtures import nfs_guest, shared_guest
+from devtools.nfs_lab.guest import Guest
+from devtools.strict_aws.double import StrictAws
 from tests.builders.commands import REPOSITORY, efsprov
 from tests.builders.ec2.conftest import Cloud, make_cloud
 from tests.builders.ec2.test_command_line import flags, settings_file
 from tests.builders.instance import Instances, boot_command, configure
-from tests.lab.fixtures import nfs_guest, shared_guest
-from tests.lab.guest import Guest
 
 __all__ = ["nfs_guest", "shared_guest"]
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
@@ -29,7 +29,7 @@ def handle(event, context):
 class GuestMachine:
     """An instance in the lab's guest: namespaces there, the NFS mount of client a as the file system."""
 
-    def __init__(self, guest: Guest, aws: FakeAws, parameters: dict[str, str], *, port: int, folder: Path) -> None:
+    def __init__(self, guest: Guest, aws: StrictAws, parameters: dict[str, str], *, port: int, folder: Path) -> None:
         settings = configure(
             aws,
             parameters,
@@ -59,10 +59,10 @@ class GuestMachine:
 
 @pytest.fixture
 def cloud(tmp_path: Path, nfs_guest: Guest):
-    with FakeAws() as aws:
+    with StrictAws() as aws:
         (tmp_path / "instances").mkdir()
         instances = Instances(tmp_path / "instances", aws)
-        aws.launch_machine = lambda identifier, parameters: GuestMachine(
+        aws.ec2.launch_machine = lambda identifier, parameters: GuestMachine(
             nfs_guest, aws, parameters, port=instances.port, folder=tmp_path / "instances"
         )
         yield make_cloud(aws, instances)
@@ -71,9 +71,11 @@ def cloud(tmp_path: Path, nfs_guest: Guest):
 def test_a_release_is_built_on_nfs_and_imported_by_another_client(cloud: Cloud, nfs_guest: Guest, wheels, tmp_path):
     settings_file(cloud, tmp_path)
     done = efsprov(tmp_path, wheels, "sync", "-f", "tiny==1.0", "--json", *flags(cloud), **cloud.aws.environment)
-    assert done.returncode == 0, done.stdout + done.stderr + "\n".join(m.console() for m in cloud.aws.machines.values())
-    told = json.loads(done.stdout)["result"]
-    assert told["outcome"] == "published"
+    assert done.returncode == 0, (
+        done.stdout + done.stderr + "\n".join(m.console() for m in cloud.aws.ec2.machines.values())
+    )
+    result = json.loads(done.stdout)["result"]
+    assert result["outcome"] == "published"
     assert nfs_guest.rpcs("a").ops["WRITE"] > 0, "it went over the wire"
     (tmp_path / "handler.py").write_text(HANDLER)
     code = "import sys; sys.path.insert(0, sys.argv[1]); import handler; print(*handler.handle({}, None))"

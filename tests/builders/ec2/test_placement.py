@@ -1,5 +1,7 @@
 """Where a builder may stand: pure decisions."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from efsprov.aws.compute import TypeFacts
 from efsprov.aws.filesystems import MountTarget
 from efsprov.aws.network import PortRule, Subnet
-from efsprov.builders.ec2.placement import candidates, client_groups, usable_subnets
+from efsprov.builders.ec2.placement import ClientGroups, candidates, client_groups, usable_subnets
 from efsprov.core.errors import BuilderError
 
 A, B = (Subnet(f"subnet-{z}", "vpc-1", f"eu-central-1{z}", f"10.0.{n}.0/24") for n, z in enumerate("ab"))
@@ -32,12 +34,14 @@ def rule(first=2049, last=2049, **source):
     ],
 )
 def test_the_instance_gets_the_group_that_is_let_in_where_one_is_needed(rules, groups):
-    assert client_groups("fs-1", TARGETS, rules, (A, B), ()) == groups
+    assert client_groups("fs-1", TARGETS, rules, (A, B), ()) == ClientGroups(groups)
 
 
 def test_groups_of_the_users_own_come_first_and_may_be_enough():
-    assert client_groups("fs-1", TARGETS, [rule(groups=("sg-x", "sg-mine"))], (A, B), ("sg-mine",)) == ("sg-mine",)
-    assert client_groups("fs-1", TARGETS, [rule(groups=("sg-x",))], (A, B), ("sg-mine",)) == ("sg-mine", "sg-x")
+    assert client_groups("fs-1", TARGETS, [rule(groups=("sg-x", "sg-mine"))], (A, B), ("sg-mine",)).groups == (
+        "sg-mine",
+    )
+    assert client_groups("fs-1", TARGETS, [rule(groups=("sg-x",))], (A, B), ("sg-mine",)).groups == ("sg-mine", "sg-x")
 
 
 @pytest.mark.parametrize("rules", [[], [rule(22, 22, blocks=("0.0.0.0/0",))], [rule(blocks=("192.168.0.0/16",))]])
@@ -45,6 +49,25 @@ def test_a_mount_target_that_lets_nobody_in_is_named(rules):
     with pytest.raises(BuilderError, match="fsmt-a of fs-1 lets no builder in") as caught:
         client_groups("fs-1", TARGETS, rules, (A, B), ())
     assert "--port 2049" in caught.value.hint
+
+
+@pytest.mark.parametrize("source", ["pl-0123456789abcdef0", "2001:db8::/32"])
+def test_a_source_that_is_not_resolved_is_a_warning(source):
+    found = client_groups("fs-1", TARGETS, [rule(unread=(source,))], (A, B), ())
+    assert found.groups == ()
+    assert [source in warning for warning in found.warnings] == [True, True]
+    understood = [rule(unread=(source,)), rule(groups=("sg-clients",))]
+    assert client_groups("fs-1", TARGETS, understood, (A, B), ()) == ClientGroups(("sg-clients",))
+    with pytest.raises(BuilderError, match="lets no builder in"):
+        client_groups("fs-1", TARGETS, [rule(22, 22, unread=(source,))], (A, B), ())
+
+
+def test_a_mount_target_has_to_let_in_its_own_zone_alone():
+    own = [
+        PortRule(f"sg-{subnet.zone[-1]}", 2049, 2049, blocks=(subnet.cidr,)) for subnet in (A, B)
+    ]  # each lets in the subnet of its zone, and not the other
+    targets = [replace(target, groups=(f"sg-{target.zone[-1]}",)) for target in TARGETS]
+    assert client_groups("fs-1", targets, own, (A, B), ()) == ClientGroups(())
 
 
 def test_each_type_is_asked_for_in_all_zones_before_the_next():

@@ -47,7 +47,7 @@ def test_nothing_is_launched_without_a_record(tmp_path):
         record().save()
 
 
-def test_a_process_is_told_from_a_later_one_of_its_number():
+def test_a_process_is_distinguished_from_a_later_one_of_its_number():
     own = Process.own()
     assert own.here
     assert own.alive
@@ -55,11 +55,11 @@ def test_a_process_is_told_from_a_later_one_of_its_number():
     assert not own.model_copy(update={"boot": "another"}).alive
     assert own.model_copy(update={"host": "elsewhere"}).alive, "not known, so taken for alive"
     code = "from efsprov.builders.ec2.run_record import Process; print(Process.own().model_dump_json())"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert not Process.model_validate_json(told).alive
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not Process.model_validate_json(result).alive
 
 
-def test_an_unanswered_attempt_is_told_from_a_refused_one():
+def test_an_unanswered_attempt_is_distinguished_from_a_refused_one():
     made = record()
     assert not made.unanswered
     made.attempts = [Attempt(token="t", instance_type="a", subnet="s", refused="InsufficientInstanceCapacity")]

@@ -16,23 +16,25 @@ from typing import Any
 
 import pytest
 
+from devtools.lambda_sandbox import Bind, Runtime
+from devtools.lambda_sandbox.endpoint import LambdaEndpoint
+from devtools.lambda_sandbox.fixtures import lambda_runtime
+from devtools.strict_aws.backends import rest_json
+from devtools.strict_aws.double import StrictAws
 from efsprov.aws.session import Aws
-from efsprov.builders.lambda_builder import LambdaBuilder
-from efsprov.builders.lambda_deploy import BuilderSpec, deploy
-from efsprov.builders.lambda_package import Package, make_package
+from efsprov.builders.on_lambda.builder import LambdaBuilder
+from efsprov.builders.on_lambda.deploy import BuilderSpec, deploy
+from efsprov.builders.on_lambda.package import Package, make_package
 from efsprov.core.build import BuildRequest
 from efsprov.core.lock import Lock, LockedFile, LockedPackage
 from efsprov.core.target import Target
 from efsprov.emit.archive import Member, pack
-from efsprov.pipeline.installer_settings import InstallerSection, installer_settings
+from efsprov.pipeline.tools.installer_settings import InstallerSection, installer_settings
 from efsprov.store.journal import read_entries, read_state
 from efsprov.store.layout import Channel, Root
 from efsprov.store.verify import check_channel, check_release
+from tests.devtools.lambda_sandbox.calls import ACCESS_POINT, ROLE
 from tests.framework_root import plain_target
-from tests.lambda_runtime import Bind, Runtime
-from tests.lambda_runtime.calls import ACCESS_POINT, ROLE
-from tests.lambda_runtime.endpoint import LambdaEndpoint
-from tests.lambda_runtime.fixtures import lambda_runtime
 from tests.local_aws import local_aws
 from tests.wheelhouse import build_wheel
 
@@ -98,9 +100,10 @@ def repacked(package: Package, more: Mapping[str, bytes]) -> Package:
 
 @dataclass
 class Bench:
-    """The builder function ``builder`` on ``root``; ``events`` are what its runs told."""
+    """The builder function ``builder`` on ``root``, behind the strict double; ``events`` are what its runs told."""
 
     endpoint: LambdaEndpoint
+    double: StrictAws
     aws: Aws
     root: Path
     package: Package
@@ -181,7 +184,9 @@ class Bench:
 def bench(tmp_path: Path, lambda_runtime: Runtime, package: Package, wheelhouse: Wheelhouse) -> Iterator[Bench]:
     root = tmp_path / "efs"
     root.mkdir()
-    with LambdaEndpoint(
-        {lambda_runtime.name: lambda_runtime}, mounts={ACCESS_POINT: Bind(root, "/mnt/efs", read_only=False)}
-    ) as endpoint:
-        yield Bench(endpoint, local_aws(**{"lambda": endpoint.url}), root, package, wheelhouse)
+    mounts = {ACCESS_POINT: Bind(root, "/mnt/efs", read_only=False)}
+    with (
+        LambdaEndpoint({lambda_runtime.name: lambda_runtime}, mounts=mounts) as endpoint,
+        StrictAws({"lambda": rest_json(endpoint)}) as double,
+    ):
+        yield Bench(endpoint, double, local_aws(**{"lambda": double.url}), root, package, wheelhouse)

@@ -6,17 +6,20 @@ usage: python -m tests.builders.on_lambda.lab_program ROOT RUNTIME_CACHE PACKAGE
 import functools
 import http.server
 import json
+import shutil
 import sys
 import threading
 from pathlib import Path
 
-from efsprov.builders.lambda_package import Package
-from efsprov.store.copy_record import file_system_type
+from devtools.lambda_sandbox import Bind, Runtime
+from devtools.lambda_sandbox.endpoint import LambdaEndpoint
+from devtools.strict_aws.backends import rest_json
+from devtools.strict_aws.double import StrictAws
+from efsprov.builders.on_lambda.package import Package
+from efsprov.store.copying.resume_log import file_system_type
 from tests.builders.on_lambda.conftest import Bench, QuietHandler, Wheelhouse
 from tests.builders.on_lambda.test_kills import Killer, wait_for_step
-from tests.lambda_runtime import Bind, Runtime
-from tests.lambda_runtime.calls import ACCESS_POINT
-from tests.lambda_runtime.endpoint import LambdaEndpoint
+from tests.devtools.lambda_sandbox.calls import ACCESS_POINT
 from tests.local_aws import local_aws
 
 STEPS = ("copy", "smoke", "copy", "publish", "activate")
@@ -33,30 +36,40 @@ def main() -> None:
     with (
         http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
         LambdaEndpoint({runtime.name: runtime}, mounts=mounts) as endpoint,
+        StrictAws({"lambda": rest_json(endpoint)}) as double,
     ):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         archive = package.read_bytes()
         wheels = Wheelhouse(scratch, f"http://127.0.0.1:{server.server_address[1]}")
-        bench = Bench(endpoint, local_aws(**{"lambda": endpoint.url}), root, Package(archive, len(archive)), wheels)
+        bench = Bench(
+            endpoint, double, local_aws(**{"lambda": double.url}), root, Package(archive, len(archive)), wheels
+        )
         bench.deploy(timeout=900, tmp=512)
-        request = bench.request(bench.wheel("onnfs", files=600, size=24 << 20))
+        for name in ("onnfs", "onnfs2", "onnfs3"):  # a busy machine may be through a step before it is seen there
+            for folder in root.iterdir():
+                shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
+            before = bench.builds()
+            request = bench.request(bench.wheel(name, files=600, size=24 << 20))
 
-        def in_step(killer, at):
-            step = STEPS[min(killer.killed, len(STEPS) - 1)]
-            wait_for_step(killer, bench, request.run, step)
-            killer.over.wait(0.2 if step == "copy" else 0)
+            def in_step(killer, at, run=request.run):
+                step = STEPS[min(killer.killed, len(STEPS) - 1)]
+                wait_for_step(killer, bench, run, step)
+                killer.over.wait(0.2 if step == "copy" else 0)
 
-        with Killer(bench, kills=kills, wait=in_step) as killer:
-            result = bench.run(request)
+            with Killer(bench, kills=kills, wait=in_step) as killer:
+                result = bench.run(request)
+            if killer.killed >= kills:
+                break
         bench.assert_one_verified_release(result.release)
-        told = {
+        response = {
             "release": result.release,
+            "package": name,
             "root": file_system_type(root),
             "killed": killer.killed,
-            "invocations": bench.builds(),
+            "invocations": bench.builds() - before,
             "copies": [event.message for event in bench.events if event.step == "copy" and event.state == "finished"],
         }
-        print(json.dumps(told))
+        print(json.dumps(response))
         server.shutdown()
 
 

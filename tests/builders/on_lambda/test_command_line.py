@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from devtools.lambda_sandbox.rest_json import RestJsonServer
+from devtools.strict_aws.backends import rest_json
+from devtools.strict_aws.double import StrictAws
+from tests.devtools.lambda_sandbox.calls import ACCESS_POINT, ON_EFS, ROLE, client, zipped
 from tests.framework_root import plain_target
-from tests.lambda_runtime.calls import ACCESS_POINT, ON_EFS, ROLE, client, zipped
-from tests.lambda_runtime.rest_json import RestJsonServer
 
 RUNTIME, ARCH = plain_target().split("-")
 HANDLER = b"""
@@ -62,7 +64,7 @@ class Disk:
     """A file system of EFS."""
 
     def describe_access_points(self, *, AccessPointId, **_):
-        point = {"AccessPointId": AccessPointId, "AccessPointArn": ACCESS_POINT, "FileSystemId": "fs-1"}
+        point = {"AccessPointId": AccessPointId, "AccessPointArn": ACCESS_POINT, "FileSystemId": "fs-0123456789abcdef0"}
         folder = {"Path": "/", "CreationInfo": {"OwnerUid": 1, "OwnerGid": 1, "Permissions": "755"}}
         user = {"PosixUser": {"Uid": 1, "Gid": 1}, "RootDirectory": folder, "LifeCycleState": "available"}
         return {"AccessPoints": [point | user]}
@@ -76,13 +78,13 @@ class Disk:
             "NumberOfMountTargets": 1,
             "PerformanceMode": "generalPurpose",
         }
-        told = {
+        response = {
             "FileSystemId": FileSystemId,
             "LifeCycleState": "available",
             "ThroughputMode": "bursting",
             "SizeInBytes": sizes,
         }
-        return {"FileSystems": [told | made | {"Tags": []}]}
+        return {"FileSystems": [response | made | {"Tags": []}]}
 
     def describe_lifecycle_configuration(self, *, FileSystemId):
         return {"LifecyclePolicies": [{"TransitionToIA": "AFTER_30_DAYS"}]}
@@ -142,12 +144,14 @@ class Shell:
 def shell(bench, tmp_path):
     folder = tmp_path / "here"
     folder.mkdir()
-    with RestJsonServer("efs", Disk()) as disk, http.server.ThreadingHTTPServer(("127.0.0.1", 0), Denying) as denying:
+    with (
+        RestJsonServer("efs", Disk()) as disk,
+        StrictAws({"efs": rest_json(disk)}) as efs,
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), Denying) as denying,
+    ):
         threading.Thread(target=denying.serve_forever, args=(0.02,), daemon=True).start()
         closed = f"http://127.0.0.1:{denying.server_address[1]}"
-        endpoints = {"lambda": bench.endpoint.url, "efs": disk.url} | dict.fromkeys(
-            ("ec2", "sts", "iam", "ssm"), closed
-        )
+        endpoints = {"lambda": bench.double.url, "efs": efs.url} | dict.fromkeys(("ec2", "sts", "iam", "ssm"), closed)
         yield Shell(bench, folder, endpoints)
         denying.shutdown()
 
@@ -166,9 +170,11 @@ def user_function(bench):
 
 
 def configuration(aws):
-    told = aws.get_function_configuration(FunctionName="user")
+    response = aws.get_function_configuration(FunctionName="user")
     return {
-        name: value for name, value in told.items() if name not in {"RevisionId", "LastModified", "ResponseMetadata"}
+        name: value
+        for name, value in response.items()
+        if name not in {"RevisionId", "LastModified", "ResponseMetadata"}
     }
 
 
@@ -190,7 +196,7 @@ def test_from_an_empty_file_system_to_a_function_that_imports_from_it(shell, ben
     before = configuration(aws)
     wire = ("attach", "--function", "user", "--channel", "wired", "--access-point", ACCESS_POINT)
     wire += ("--builder-function", "builder")
-    planned = shell.json(*wire, "--plan")
+    planned = shell.json(*wire, "--dry-run")
     assert planned["done"] is False
     assert {s["what"] for s in planned["plan"]["settings"]} >= {"file system", "layers", "variable EFSPROV_ROOT"}
     assert configuration(aws) == before
@@ -202,13 +208,80 @@ def test_from_an_empty_file_system_to_a_function_that_imports_from_it(shell, ben
         n: v for n, v in before.items() if n != "Environment"
     }
     assert shell.json(*wire)["plan"]["settings"] == []
-    assert shell.json("detach", "--function", "user", "--plan")["plan"]["changes"]
+    assert shell.json("detach", "--function", "user", "--dry-run")["plan"]["changes"]
     shell("detach", "--function", "user")
     assert configuration(aws) == before
 
-    assert shell("builder", "remove", "--function", "user", code=12) == ""
-    shell("builder", "remove", "--function", "builder")
-    assert shell("builder", "remove", "--function", "builder", code=10) == ""
+    assert shell("builder", "remove", "--function", "user", "--yes", code=12) == ""
+    assert shell("builder", "remove", "--function", "builder") == "", "nobody is there to be asked"
+    assert aws.get_function_configuration(FunctionName="builder")["FunctionName"] == "builder"
+    shell("builder", "remove", "--function", "builder", "--yes")
+    assert shell("builder", "remove", "--function", "builder", "--yes", code=10) == ""
+
+
+def test_a_published_version_is_never_taken_for_the_function_and_an_alias_moves_when_asked(shell, bench, user_function):
+    aws = user_function(**ON_EFS)
+    for number, name in enumerate(("beta", "live"), 1):
+        assert aws.publish_version(FunctionName="user")["Version"] == "1", number
+        aws.create_alias(FunctionName="user", Name=name, FunctionVersion="1")
+    aws.create_alias(FunctionName="user", Name="newest", FunctionVersion="$LATEST")
+    before = configuration(aws)
+    wire = ("attach", "--channel", "wired", "--target", f"{RUNTIME}-{ARCH}", "--no-layer", "--function")
+    for named in ("user:live", "user:1", f"{before['FunctionArn']}:live"):
+        error = shell.json(*wire, named, code=2)["error"]
+        assert "what is published never changes" in error["message"]
+        assert "--publish --alias live" in error["hint"]
+    for options, code in ((("--alias", "live"), 2), (("--publish", "--alias", "other"), 10)):
+        shell.json(*wire, "user", *options, code=code)
+    assert configuration(aws) == before
+    assert bench.endpoint.count("UpdateFunctionConfiguration") == 0
+
+    (note,) = shell.json(*wire, "user")["plan"]["notes"]
+    assert "beta (version 1) and live (version 1)" in note
+    done = shell.json(*wire, "user:$LATEST", "--publish", "--alias", "live")
+    assert (done["version"], done["alias"]) == ("2", "live")
+    assert ["beta (version 1)" in note for note in done["plan"]["notes"]] == [True]
+    leads = {
+        alias["Name"]: alias["FunctionVersion"] for alias in pages(aws.list_aliases, "Aliases", FunctionName="user")
+    }
+    assert leads == {"beta": "1", "live": "2", "newest": "$LATEST"}
+    assert "2" in shell("detach", "--function", "user", "--publish")
+
+
+def test_several_functions_are_attached_together_or_none_is(shell, bench, user_function):
+    aws = user_function(**ON_EFS)
+    settings = {"Runtime": RUNTIME, "Role": ROLE, "Handler": "h.h", "Architectures": [ARCH]}
+    code = {"ZipFile": zipped(h="def h(event, context): pass")}
+    aws.create_function(FunctionName="second", Code=code, **settings, **ON_EFS)
+    aws.get_function_configuration(FunctionName="second")
+    wire = ("attach", "--channel", "wired", "--target", f"{RUNTIME}-{ARCH}", "--no-layer")
+    before = configuration(aws)
+    error = shell.json(*wire, "--function", "user", "--function", "third", code=14)["error"]
+    assert "Function not found" in error["message"]
+    assert configuration(aws) == before
+    planned = shell.json(*wire, "--function", "user", "--function", "second", "--function", "user", "--dry-run")
+    assert [(one["plan"]["function"], one["done"]) for one in planned["functions"]] == [
+        ("user", False),
+        ("second", False),
+    ]
+    assert configuration(aws) == before
+    done = shell.json(*wire, "--function", "user", "--function", "second")["functions"]
+    assert [one["done"] for one in done] == [True, True]
+    for name in ("user", "second"):
+        variables = aws.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        assert variables["EFSPROV_CHANNEL"] == "wired"
+    shell("detach", "--function", "user", "--function", "second")
+    assert configuration(aws) == before
+
+
+def pages(list_some, key, **parameters):
+    found, marker = [], {}
+    while True:
+        page = list_some(**parameters, **marker)
+        found += page[key]
+        if "NextMarker" not in page:
+            return found
+        marker = {"Marker": page["NextMarker"]}
 
 
 @pytest.mark.parametrize("stated", [f"python3.13-{ARCH}", f"{RUNTIME}-{'arm64' if ARCH == 'x86_64' else 'x86_64'}"])
@@ -216,9 +289,9 @@ def test_attach_refuses_and_doctor_finds_a_wrong_runtime_or_architecture(shell, 
     aws = user_function(**ON_EFS, Environment={"Variables": {"EFSPROV_ROOT": "/mnt/efs", "EFSPROV_CHANNEL": "wired"}})
     before = configuration(aws)
     wire = ("attach", "--function", "user", "--channel", "wired", "--target", stated, "--no-layer")
-    told = shell.json(*wire, code=4)["error"]
-    assert told["code"] == "gate"
-    assert stated in told["message"]
+    response = shell.json(*wire, code=4)["error"]
+    assert response["code"] == "gate"
+    assert stated in response["message"]
     assert configuration(aws) == before
     assert bench.endpoint.count("UpdateFunctionConfiguration") == 0
 

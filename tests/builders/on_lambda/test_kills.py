@@ -53,7 +53,7 @@ class Killer(contextlib.AbstractContextManager):
                 self.over.wait(0.005)
 
 
-def told(bench, run):
+def response(bench, run):
     """The events that the run has written on the root so far."""
     log = bench.root / ".runs" / run / "log"
     lines = log.read_bytes().split(b"\n")[:-1] if log.exists() else []
@@ -61,10 +61,10 @@ def told(bench, run):
 
 
 def wait_for_step(killer, bench, run, step):
-    """Until the invocation that is at work has begun a step; it begins anew with the download."""
-    seen = len(told(bench, run))
+    """Until the invocation that is at work has begun a step; it begins again with the download."""
+    seen = len(response(bench, run))
     while not killer.over.wait(0.002):
-        if any(event.get("step") == step for event in told(bench, run)[seen:]):
+        if any(event.get("step") == step for event in response(bench, run)[seen:]):
             return
 
 
@@ -75,7 +75,7 @@ def test_killed_at_random_moments_twenty_times_in_a_row_it_ends_in_one_verified_
     chance, moments = random.Random(seed), []
 
     def at_random(killer, at):
-        """Anywhere in a step that is chosen anew each time: steps differ too much in length for the clock alone."""
+        """Anywhere in a step that is chosen again each time: steps differ too much in length for the clock alone."""
         step = chance.choice(("", "fetch", "stage", "compile", "smoke", "index", "copy", "copy"))
         if step:
             wait_for_step(killer, bench, request.run, step)
@@ -87,7 +87,7 @@ def test_killed_at_random_moments_twenty_times_in_a_row_it_ends_in_one_verified_
     with Killer(bench, kills=KILLS, wait=at_random) as killer:
         result = bench.run(request)
     print(f"killed (step, seconds after it began): {moments}; {bench.builds()} invocations")
-    steps = [event["step"] for event in told(bench, request.run) if event.get("state", "") == "started"]
+    steps = [event["step"] for event in response(bench, request.run) if event.get("state", "") == "started"]
     print(f"steps begun: { {step: steps.count(step) for step in steps} }")
     assert killer.killed >= KILLS
     assert result.outcome == "published"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from devtools.nfs_lab.fixtures import nfs_guest, shared_guest
 from tests.framework_root import plain_target
-from tests.lab.fixtures import nfs_guest, shared_guest
 
 __all__ = ["nfs_guest", "shared_guest"]
 
@@ -31,10 +31,12 @@ def test_a_build_on_nfs_ends_in_one_verified_release(nfs_guest, lambda_runtime, 
     done = nfs_guest.run(
         "a", arguments, env={"PYTHONPATH": str(REPOSITORY)}, cwd=str(REPOSITORY), timeout=900, check=True
     )
-    told = json.loads(done.stdout.splitlines()[-1])
-    print(told)
-    assert told["root"] == "nfs4"
-    assert told["killed"] >= kills
-    assert told["invocations"] == told["killed"] + 1
-    seen = nfs_guest.run("b", ["ls", f"/mnt/b/efs/deps/tiny/{plain_target()}/current/site/onnfs"], check=True)
+    response = json.loads(done.stdout.splitlines()[-1])
+    print(response)
+    assert response["root"] == "nfs4"
+    assert response["killed"] >= kills
+    assert response["invocations"] == response["killed"] + 1
+    seen = nfs_guest.run(
+        "b", ["ls", f"/mnt/b/efs/deps/tiny/{plain_target()}/current/site/{response['package']}"], check=True
+    )
     assert "__init__.py" in seen.stdout

@@ -1,0 +1,1 @@
+"""Builds in a Lambda function of one's own."""

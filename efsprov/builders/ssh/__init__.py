@@ -1,0 +1,1 @@
+"""Builds on a host over SSH."""

@@ -1,0 +1,1 @@
+"""Brings a staged tree onto the root, and makes it a release once."""

@@ -1,0 +1,1 @@
+"""What runs on the builder first: wheels become one checked tree in a local folder."""

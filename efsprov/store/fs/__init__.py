@@ -1,0 +1,1 @@
+"""Calls on the root, one by one: each mutating call goes through `fileops`."""
