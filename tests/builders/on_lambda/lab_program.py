@@ -3,12 +3,15 @@
 usage: python -m tests.builders.on_lambda.lab_program ROOT RUNTIME_CACHE PACKAGE SCRATCH KILLS
 """
 
+import faulthandler
 import functools
 import http.server
 import json
 import shutil
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from devtools.lambda_sandbox import Bind, Runtime
@@ -23,6 +26,20 @@ from tests.devtools.lambda_sandbox.calls import ACCESS_POINT
 from tests.local_aws import local_aws
 
 STEPS = ("copy", "smoke", "copy", "publish", "activate")
+STUCK_SECONDS = 600  # a busy machine takes three minutes
+
+
+def tell_if_stuck(bench: Bench) -> None:
+    """What the orchestrator, the function and the processes of this client have come to, when it takes too long."""
+    time.sleep(STUCK_SECONDS)
+    for event in bench.events[-40:]:
+        print("event:", event, file=sys.stderr)
+    for request in bench.endpoint.requests[-20:]:
+        print("request:", request.operation, request.parameters.get("Payload", b"")[:80], file=sys.stderr)
+    for invocation in bench.endpoint.invocations[-10:]:
+        print("invocation:", invocation, file=sys.stderr)
+    print(subprocess.run(["ps", "-eo", "pid,ppid,stat,wchan:30,etimes,args"], capture_output=True, text=True).stdout)
+    sys.stdout.flush()
 
 
 def main() -> None:
@@ -44,7 +61,9 @@ def main() -> None:
         bench = Bench(
             endpoint, double, local_aws(**{"lambda": double.url}), root, Package(archive, len(archive)), wheels
         )
-        bench.deploy(timeout=900, tmp=512)
+        faulthandler.dump_traceback_later(STUCK_SECONDS)
+        threading.Thread(target=tell_if_stuck, args=(bench,), daemon=True).start()
+        bench.deploy(timeout=300, tmp=512)
         for name in ("onnfs", "onnfs2", "onnfs3"):  # a busy machine may be through a step before it is seen there
             for folder in root.iterdir():
                 shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
