@@ -3,6 +3,7 @@
 usage: python -m tests.builders.on_lambda.lab_program ROOT RUNTIME_CACHE PACKAGE SCRATCH KILLS
 """
 
+import dataclasses
 import faulthandler
 import functools
 import http.server
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from devtools.lambda_sandbox import Bind, Runtime
 from devtools.lambda_sandbox.endpoint import LambdaEndpoint
+from devtools.nfs_lab import EXPORT
 from devtools.strict_aws.backends import rest_json
 from devtools.strict_aws.double import StrictAws
 from efsprov.builders.on_lambda.package import Package
@@ -64,6 +66,10 @@ def main() -> None:
         faulthandler.dump_traceback_later(STUCK_SECONDS)
         threading.Thread(target=tell_if_stuck, args=(bench,), daemon=True).start()
         bench.deploy(timeout=300, tmp=512)
+        # The log is read where the server has it. A client that opens and closes it in a loop, as nobody but a test does,
+        # starves the function's own open for ever: after a lost reply Linux waits for the one in between, five seconds from
+        # the last change of the state (fs/nfs/nfs4proc.c, nfs_set_open_stateid_locked).
+        watched = dataclasses.replace(bench, root=Path(EXPORT) / root.name)
         for name in ("onnfs", "onnfs2", "onnfs3"):  # a busy machine may be through a step before it is seen there
             for folder in root.iterdir():
                 shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
@@ -72,7 +78,7 @@ def main() -> None:
 
             def in_step(killer, at, run=request.run):
                 step = STEPS[min(killer.killed, len(STEPS) - 1)]
-                wait_for_step(killer, bench, run, step)
+                wait_for_step(killer, watched, run, step)
                 killer.over.wait(0.2 if step == "copy" else 0)
 
             with Killer(bench, kills=kills, wait=in_step) as killer:
