@@ -122,10 +122,16 @@ class Ec2:
         return response
 
     def _terminate_instances(self, parameters: dict[str, str], environ: Mapping[str, Any], body: bytes) -> Response:
+        instance = parameters["InstanceId.1"]
+        if instance in self._ending:  # "each call succeeds": API_TerminateInstances; moto misses a network interface
+            return Response(
+                f'<TerminateInstancesResponse xmlns="{_NAMESPACE}/"><requestId>{uuid.uuid4()}</requestId><instancesSet>'
+                f"<item><instanceId>{instance}</instanceId></item></instancesSet></TerminateInstancesResponse>",
+                content_type="text/xml",
+            )
         response = self._backend(environ, body)
         if response.status_code == 200:
-            instance = parameters["InstanceId.1"]
-            self._ending.setdefault(instance, 2)
+            self._ending[instance] = 2
             if machine := self.machines.get(instance):
                 machine.kill()
         return response

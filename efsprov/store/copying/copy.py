@@ -23,6 +23,7 @@ from efsprov.store.copying.plan import CopyPlan, plan_copy
 from efsprov.store.copying.progress import CopyProgress, Tally
 from efsprov.store.copying.resume_log import CopyRecord
 from efsprov.store.copying.scan import remove, scan
+from efsprov.store.copying.source import LocalTree, TreeSource
 from efsprov.store.copying.work_queue import Folder, WorkQueue
 from efsprov.store.copying.worker import CopyWorker
 from efsprov.store.fs.errors import translate_os_errors
@@ -75,7 +76,7 @@ class CopyReport:
 
 
 def copy_tree(
-    source: Path,
+    source: Path | TreeSource,
     staging: Path,
     files: Sequence[FileEntry],
     *,
@@ -87,6 +88,7 @@ def copy_tree(
 ) -> CopyReport:
     """Make ``staging`` hold exactly ``files``, with the content that ``source`` has and the SHA-256 that they name.
 
+    ``source`` is a folder of this machine, or what else can give the files, see ``TreeSource``.
     ``staging`` is a folder of nobody else's; it may be missing, or hold part of this or another copy. ``links`` says
     what to link instead of writing. ``progress`` is called in this thread, at most every 0.1 s and once at the end.
     ``check`` is called every two seconds and may raise to stop the copy (is the publisher lock still held?).
@@ -95,6 +97,7 @@ def copy_tree(
     system refuses. Whatever ends it early, the next copy into the same staging goes on from there.
     """
     began = time.monotonic()
+    tree = LocalTree(source) if isinstance(source, Path) else source
     limits = limits or CopyLimits()
     links = links or LinkIndex()
     with translate_os_errors("Copying", staging), _raised_descriptor_limit():
@@ -111,8 +114,8 @@ def copy_tree(
             queue = WorkQueue(
                 limit=limits.workers, buffers=limits.buffers, buffer_size=limits.buffer_size, budget=budget
             )
-            queue.add(Folder.of(plan.top, CopyFolder("", source, staging, budget)))
-            copier = FileCopier(source, staging, ops=ops, links=links, queue=queue, tally=tally)
+            queue.add(Folder.of(plan.top, CopyFolder("", tree.path, staging, budget)))
+            copier = FileCopier(tree, staging, ops=ops, links=links, queue=queue, tally=tally)
             worker = CopyWorker(staging, ops=ops, queue=queue, copier=copier)
             run = _Run(queue, worker, tally, record, limits)
             run.until_done(began, progress, check)

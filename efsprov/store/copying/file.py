@@ -8,13 +8,11 @@ in the way was removed before, so a file that is some release's too is never wri
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from efsprov.core.errors import IntegrityError
 from efsprov.core.filelist import FileEntry
 from efsprov.store.copying.cached_stat import cached_stat
 from efsprov.store.copying.folder import CopyFolder, look_in
@@ -22,15 +20,14 @@ from efsprov.store.copying.hard_links import LinkIndex, LinkSource
 from efsprov.store.copying.large_file import PiecewiseCopy
 from efsprov.store.copying.plan import Task
 from efsprov.store.copying.progress import Tally
+from efsprov.store.copying.source import Stream, TreeSource
 from efsprov.store.copying.work_queue import WorkQueue
-from efsprov.store.fs.errors import root_error, translate_os_errors
+from efsprov.store.fs.errors import translate_os_errors
 from efsprov.store.fs.fileops import FileOps
 
 SMALL: Final = 1 << 18  # bytes that are read before the file is created, so that its folder is not kept waiting
-_SOURCE: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
 _REPAIR: Final = os.O_RDWR | os.O_NOFOLLOW
-_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
 # What is not a failure but a reason to write the file: its links are used up, or its release is being pruned;
 _NO_LINK_TO_IT: Final = frozenset({errno.EMLINK, errno.ENOENT, errno.ESTALE})
 # or there are no links here at all, or none for us.
@@ -39,23 +36,22 @@ _NO_LINKS: Final = frozenset({errno.EPERM, errno.EACCES, errno.EXDEV, errno.EOPN
 
 @dataclass(slots=True)
 class Source:
-    """A source file: its ``content`` when that is small, else an open descriptor."""
+    """A source file: its ``content`` when that is small, else an open stream."""
 
     content: bytes | None = None
-    fd: int = -1
+    stream: Stream | None = None
 
     def close(self) -> None:
-        """Close the descriptor, if there is one."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        """Close the stream, if there is one."""
+        if self.stream is not None:
+            self.stream.close()
 
 
 class FileCopier:
     """Copies files from ``source`` to ``staging``; ``umask`` are the mode bits that the process takes away."""
 
     def __init__(
-        self, source: Path, staging: Path, *, ops: FileOps, links: LinkIndex, queue: WorkQueue, tally: Tally
+        self, source: TreeSource, staging: Path, *, ops: FileOps, links: LinkIndex, queue: WorkQueue, tally: Tally
     ) -> None:
         self._source, self._staging = source, staging
         self._ops, self._queue, self._tally = ops, queue, tally
@@ -66,28 +62,12 @@ class FileCopier:
     def read(self, folder: CopyFolder, task: Task) -> Source:
         """Open a source file and read it if it is small; raises ``IntegrityError`` when it is not what was checked."""
         entry = task.entry
-        with self._reading(entry):
-            fd = os.open(task.name, _SOURCE, dir_fd=folder.source)
-            if entry.size > SMALL or task.do == "repair":
-                return Source(fd=fd)
-            try:
-                content = os.read(fd, entry.size + 1)  # one more than there should be: no fstat is needed
-                while len(content) <= entry.size and (more := os.read(fd, entry.size + 1 - len(content))):
-                    content += more
-            finally:
-                os.close(fd)
+        if entry.size > SMALL or task.do == "repair":
+            return Source(stream=self._source.stream(folder, entry))
+        content = self._source.content(folder, entry)
         if len(content) != entry.size or hashlib.sha256(content).hexdigest() != entry.sha256:
-            raise _changed(self._source, entry)
+            raise self._source.mismatch(entry)
         return Source(content)
-
-    @contextmanager
-    def _reading(self, entry: FileEntry) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno in _GONE:
-                raise _changed(self._source, entry) from error
-            raise root_error(error, "Reading", self._source / entry.path) from error
 
     def can_link(self, folder: CopyFolder, task: Task) -> bool:
         """Tell whether the release that has the file still has it as its file list says."""
@@ -136,7 +116,8 @@ class FileCopier:
         """Write the file and close both ends; a copy that was stopped leaves it as it is."""
         try:
             if source.content is None:
-                whole = self._fill_by_pieces(target, source.fd, task)
+                assert source.stream is not None  # noqa: S101 (it has one of the two)
+                whole = self._fill_by_pieces(target, source.stream, task)
             else:
                 whole = True
                 view = memoryview(source.content)
@@ -154,7 +135,7 @@ class FileCopier:
         else:
             os.close(target)
 
-    def _fill_by_pieces(self, target: int, source: int, task: Task) -> bool:
+    def _fill_by_pieces(self, target: int, source: Stream, task: Task) -> bool:
         repair = task.do == "repair"
         copy = PiecewiseCopy(
             task.entry,
@@ -166,12 +147,11 @@ class FileCopier:
             queue=self._queue,
             tally=self._tally,
         )
-        with self._reading(task.entry):
-            found = copy.run()
+        found = copy.run()
         if found is None:
             return False
         if found != task.entry.sha256:
-            raise _changed(self._source, task.entry)
+            raise self._source.mismatch(task.entry)
         if repair and os.fstat(target).st_size > task.entry.size:
             self._ops.ftruncate(target, task.entry.size)
         return True
@@ -187,9 +167,3 @@ def _is_same_file(name: str, one: int, other: int) -> bool:
         return found[0] is not None and found[1] is not None and os.path.samestat(found[0], found[1])
     return False
 
-
-def _changed(source: Path, entry: FileEntry) -> IntegrityError:
-    return IntegrityError(
-        f"{source / entry.path} is no longer what was checked: it changed, or is gone.",
-        hint="Something wrote to the build folder (a smoke test that changes its own packages?). Run sync again.",
-    )

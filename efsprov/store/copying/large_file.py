@@ -9,6 +9,7 @@ from typing import Final
 from efsprov.core.filelist import FileEntry
 from efsprov.store.copying.plan import pieces
 from efsprov.store.copying.progress import Tally
+from efsprov.store.copying.source import Stream
 from efsprov.store.copying.work_queue import WorkQueue
 from efsprov.store.fs.errors import translate_os_errors
 from efsprov.store.fs.fileops import FileOps
@@ -17,12 +18,12 @@ _AHEAD: Final = 8 << 20  # after so many bytes the kernel is told to begin sendi
 
 
 class PiecewiseCopy:
-    """The copy of one file between two open descriptors. ``repair`` compares what is there and writes what differs."""
+    """The copy of one file from a stream to an open descriptor. ``repair`` compares what is there and writes what differs."""
 
     def __init__(
         self,
         entry: FileEntry,
-        source: int,
+        source: Stream,
         target: int,
         path: Path,
         *,
@@ -63,7 +64,7 @@ class PiecewiseCopy:
                 digest.update(memoryview(buffer)[:length])
             finally:
                 piece.release()
-        return "" if os.read(self._source, 1) else digest.hexdigest()
+        return "" if self._source.readinto(memoryview(bytearray(1))) else digest.hexdigest()
 
     def _submit(self, piece: "_Piece") -> None:
         with self._lock:
@@ -130,9 +131,9 @@ class _Piece:
             self._copy.give_back(self._buffer)
 
 
-def _read_full(fd: int, view: memoryview) -> bool:
+def _read_full(source: Stream, view: memoryview) -> bool:
     while view:
-        count = os.readv(fd, [view])
+        count = source.readinto(view)
         if count == 0:
             return False
         view = view[count:]

@@ -21,13 +21,14 @@ class Killer(contextlib.AbstractContextManager):
 
     def __init__(self, bench, *, kills, wait):
         self._bench, self._kills, self._wait = bench, kills, wait
+        self._before = bench.builds()
         self.over = threading.Event()
         self._thread = threading.Thread(target=self._work)
 
     @property
     def killed(self):
         """How many blows have counted."""
-        return max(0, self._bench.builds() - 1)
+        return max(0, self._bench.builds() - self._before - 1)
 
     def __enter__(self):
         self._thread.start()
@@ -40,7 +41,7 @@ class Killer(contextlib.AbstractContextManager):
     def _work(self):
         while self.killed < self._kills and not self.over.is_set():
             at = self._bench.builds()
-            if at == 0:
+            if at == self._before:
                 self.over.wait(0.005)
                 continue
             self._wait(self, at)
