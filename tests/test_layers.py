@@ -16,10 +16,11 @@ BELOW = {
     "aws": {"core", "net"},
     "pipeline": {"core", "net", "store"},
     "models": {"core", "store", "pipeline"},
+    "bundle": {"core", "store", "aws", "pipeline"},
     "emit": {"core"},
     "functions": {"core", "store", "aws", "emit"},
     "builders": {"core", "net", "store", "aws", "pipeline", "emit", "functions"},
-    "cli": {"core", "store", "aws", "pipeline", "models", "emit", "builders", "functions"},
+    "cli": {"core", "store", "aws", "pipeline", "models", "bundle", "emit", "builders", "functions"},
 }
 # Outside packages and the one place in efsprov that may import each.
 IMPORTERS = {

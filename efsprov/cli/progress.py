@@ -27,6 +27,8 @@ _LABELS: dict[Step, str] = {
     "convert": "Converting",
     "measure": "Measuring",
     "index": "Indexing",
+    "hash": "Hashing",
+    "push": "Pushing",
     "copy": "Copying to the root",
     "publish": "Publishing",
     "activate": "Activating",

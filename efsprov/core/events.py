@@ -18,6 +18,8 @@ Step = Literal[
     "convert",
     "measure",
     "index",
+    "hash",
+    "push",
     "copy",
     "publish",
     "activate",

@@ -166,4 +166,3 @@ def _is_same_file(name: str, one: int, other: int) -> bool:
         found = [look_in(folder, name) for folder in (one, other)]
         return found[0] is not None and found[1] is not None and os.path.samestat(found[0], found[1])
     return False
-

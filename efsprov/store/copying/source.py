@@ -33,7 +33,9 @@ class TreeSource(Protocol):
     """Gives files by their entries, to many threads at once. ``path`` is what messages call the whole of it."""
 
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path:
+        """See above."""
+        ...
 
     def content(self, folder: CopyFolder, entry: FileEntry) -> bytes:
         """Return a small file's bytes, one more than ``entry.size`` at most. ``folder`` is the file's folder."""
