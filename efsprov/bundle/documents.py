@@ -35,7 +35,7 @@ _ARCHITECTURES: Final = {"x86_64": "amd64", "arm64": "arm64"}  # as GOARCH, whic
 _OF_THE_RUN: Final[Mapping[str, tuple[str, ...]]] = {
     "": ("id", "tx", "created"),
     "builder": ("kind", "host"),
-    "smoke": ("seconds", "box"),
+    "smoke": ("seconds", "cpu_seconds", "peak_bytes", "box"),
     "figures": ("linked_files", "linked_bytes", "seconds"),
 }
 

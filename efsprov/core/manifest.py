@@ -39,11 +39,14 @@ class Smoke(_Record):
     """The smoke test: what was imported by which interpreter, or why it was left out.
 
     ``box`` is how the run was held: in "namespaces" of the kernel, or as a "process" of its own on a private copy.
+    ``seconds`` are by the clock, ``cpu_seconds`` of processors, ``peak_bytes`` is the most memory that was in use.
     """
 
     imports: tuple[str, ...] = ()
     python: str = ""
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_bytes: int = 0
     modules: int = 0
     left_out: str = ""
     box: str = ""

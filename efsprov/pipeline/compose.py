@@ -158,6 +158,8 @@ def _smoke(
         imports=imports,
         python=str(python),
         seconds=round(result.seconds, 3),
+        cpu_seconds=round(result.cpu_seconds, 3),
+        peak_bytes=result.max_rss,
         modules=len(result.modules),
         box=result.box,
     )

@@ -1,6 +1,6 @@
 """`efsprov show`: one release, whole."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import typer
 
@@ -8,7 +8,7 @@ from efsprov.cli.console import duration, out, print_json, print_table, size, ta
 from efsprov.cli.options import Arch, ChannelName, Json, OptionalReleaseId, RootDirectory, Runtime
 from efsprov.cli.select import select_channel, select_release
 from efsprov.cli.verbs.list import describe_release, of_journal
-from efsprov.core.manifest import Manifest
+from efsprov.core.manifest import Manifest, Smoke
 from efsprov.core.wording import pluralize
 from efsprov.pipeline.imports.import_index import ImportFigures, read_figures
 from efsprov.store.journal import read_state
@@ -36,7 +36,7 @@ def show(
     named = select_release(chosen, state, "current" if release is None else release)
     manifest = read_manifest(chosen, named)
     remarks = describe_release(chosen, state, state.releases[named])
-    figures = read_figures(chosen.release_path(named))
+    figures = _measured(read_figures(chosen.release_path(named)), manifest.smoke)
     if as_json:
         cost = {**asdict(figures), "touched_bytes": figures.touched_bytes} if figures else None
         path = str(chosen.release_path(named))
@@ -52,6 +52,18 @@ def show(
         shown.add_row(each.name, each.version, size(each.installed_size), each.wheel)
     out.print()
     print_table(shown)
+
+
+def _measured(figures: ImportFigures | None, smoke: Smoke) -> ImportFigures | None:
+    """Return the index's figures with what the builder measured; indexes of before have that themselves."""
+    if figures is None or not smoke.peak_bytes:
+        return figures
+    return replace(
+        figures,
+        peak_bytes=smoke.peak_bytes,
+        microseconds=round(smoke.seconds * 1e6),
+        cpu_microseconds=round(smoke.cpu_seconds * 1e6),
+    )
 
 
 def _facts(channel: Channel, manifest: Manifest, cost: ImportFigures | None) -> list[tuple[str, str]]:

@@ -24,8 +24,9 @@ class ImportFigures:
 
     ``modules`` can be imported, ``packed`` of them have bytecode in the pack. ``hot_modules`` and ``hot_bytes`` are the
     modules and bytecode that the smoke test's imports use, ``library_bytes`` the pages of shared libraries that they touch.
-    ``planned_reads`` requests will bring ``planned_bytes``. The builder's own import had ``peak_bytes`` of memory in use
-    and took ``microseconds`` by the clock, ``cpu_microseconds`` of processors. All are 0 of what was never imported.
+    ``planned_reads`` requests will bring ``planned_bytes``. The last three are 0: what the builder measured hangs on the
+    machine, and is in the manifest (``Smoke``), so that the same release has the same index everywhere. Indexes of before
+    have there the peak of memory in bytes, the microseconds by the clock, and those of processors.
     """
 
     modules: int
@@ -71,9 +72,6 @@ def write_index(
         "starts": smoke.starts if smoke else (),
         "quoted": smoke.quoted if smoke else (),
         "libraries": dict(smoke.libraries) if smoke else {},
-        "peak_bytes": smoke.max_rss if smoke else 0,
-        "microseconds": round(smoke.seconds * 1e6) if smoke else 0,
-        "cpu_microseconds": round(smoke.cpu_seconds * 1e6) if smoke else 0,
     }
     given = json.dumps(request).encode("utf-8", "surrogateescape")
     done = run_script(python, SCRIPT, (site, release, MACHINES[arch]), given=given)
