@@ -33,10 +33,9 @@ _DIGEST: Final = r"sha256:[0-9a-f]{64}"
 _ARCHITECTURES: Final = {"x86_64": "amd64", "arm64": "arm64"}  # as GOARCH, which config.md asks for
 # What a release says of the run that made it, and not of itself.
 _OF_THE_RUN: Final[Mapping[str, tuple[str, ...]]] = {
-    "": ("id", "tx", "created"),
+    "": ("id", "tx", "created", "figures"),
     "builder": ("kind", "host"),
     "smoke": ("seconds", "cpu_seconds", "peak_bytes", "box"),
-    "figures": ("linked_files", "linked_bytes", "seconds"),
 }
 
 

@@ -36,7 +36,7 @@ from efsprov.store.verify import read_manifest
 M = TypeVar("M", bound=Manifest)
 _FIRST_LAYER: Final = 256 << 20  # the file list and small files: a framework's is some 20 MB
 _MODES: Final = frozenset({0o644, 0o755})
-_WORKERS: Final = 32
+_WORKERS: Final = 24
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class BundleCandidate(Generic[M]):
                     p.bytes_done, p.bytes_total, str(p), rate=p.rate, seconds_left=p.seconds_left
                 ),
                 check=lock.assert_held,
-                limits=CopyLimits(workers=_WORKERS, buffers=16),
+                limits=CopyLimits(workers=_WORKERS, buffers=8),
             )
             step.outcome = f"{pluralize(report.written_files, 'file')} written ({report.written_bytes / 1e6:.0f} MB)"
             if report.linked_files:

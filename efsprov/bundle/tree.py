@@ -13,12 +13,12 @@ from efsprov.core.filelist import FileEntry
 from efsprov.store.copying.folder import CopyFolder
 from efsprov.store.copying.source import Stream
 
-SEGMENT: Final = 2 << 20
+SEGMENT: Final = 1 << 20
 """Bytes of one request for small files: neighbours in a layer come together, since a folder is copied at a time."""
 _KEPT_SEGMENTS: Final = 24
-_PIECE: Final = 4 << 20  # bytes of one request for a large file
-_AHEAD: Final = 3  # pieces of a large file that are under way before they are read
-_THREADS: Final = 16
+_PIECE: Final = 2 << 20  # bytes of one request for a large file
+_AHEAD: Final = 2  # pieces of a large file that are under way before they are read
+_THREADS: Final = 12
 
 
 class BundleTree:
