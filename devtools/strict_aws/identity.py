@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from devtools.strict_aws.authorization import checks_of
 from devtools.strict_aws.policies import Check, Decision, Document, decide
+from devtools.strict_aws.resources import partition
 from devtools.strict_aws.roles import join_the_vpc
 from devtools.strict_aws.wire import Call, error_response
 from devtools.strict_aws.world import ACCOUNT, World
@@ -91,6 +92,19 @@ class Identities:
             if not decision.allowed:
                 return self._denial(call, principal, check, decision)
         return self._deny_the_role(call)
+
+    def hide_missing(self, call: Call) -> Response | None:
+        """The answer for an object that is not there: 403 for who may not list the bucket, None (404) for others.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html and API_HeadObject.html, "Permissions"
+        """
+        principal = self._principals.get(call.key)
+        if principal is None:
+            return None
+        check = Check("s3:ListBucket", f"arn:{partition(call.region)}:s3:::{call.parameters['Bucket']}", {})
+        decision = decide(principal.documents, check)
+        self._note(Request(principal.arn, call.action, check, decision))
+        return None if decision.allowed else self._denial(call, principal, check, decision)
 
     def _deny_the_role(self, call: Call) -> Response | None:
         """Lambda looks before it takes a role whether it may connect the function to its VPC."""

@@ -104,7 +104,9 @@ class ObjectStore:
         """Write an object from ``chunks``, in parts side by side; what fails leaves none, nor parts of it."""
         config = TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=_UPLOADS)
         try:
-            self._uploader.upload_fileobj(cast("BinaryIO", _Chunks(chunks)), self.bucket, self._key(name), Config=config)
+            self._uploader.upload_fileobj(
+                cast("BinaryIO", _Chunks(chunks)), self.bucket, self._key(name), Config=config
+            )
         except (ClientError, BotoCoreError) as error:
             raise explain(error, region=self.aws.region) from error
         except S3UploadFailedError as error:

@@ -29,6 +29,8 @@ MOST_LAYERS: Final = 120
 _BLOCK: Final = 512
 _END: Final = 2 * _BLOCK
 _LARGE: Final = 4 << 20
+_LARGE_OWN: Final = 1 << 20  # of the release's own files: packs of bytecode, most of which the next release has, too
+_MOST_OWN: Final = 50
 _NAMES_A_LAYER: Final = 8
 
 
@@ -88,11 +90,14 @@ def cut(files: Sequence[FileEntry], listed: str, *, payload: str) -> tuple[Layer
 
     ``payload`` is the folder of the release whose top-level names are packages.
     """
-    own = [entry for entry in files if not entry.path.startswith(f"{payload}/")]
+    own = sorted(entry for entry in files if not entry.path.startswith(f"{payload}/"))
     inside = [entry for entry in files if entry.path.startswith(f"{payload}/")]
-    groups = [[entry] for entry in sorted(own) if entry.size >= _LARGE]
+    large = _LARGE_OWN
+    while sum(entry.size >= large for entry in own) > _MOST_OWN:
+        large *= 2
+    groups = [[entry] for entry in own if entry.size >= large]
     groups += _by_package(inside, payload, most=MOST_LAYERS - 1 - len(groups))
-    small = tuple(entry for entry in sorted(own) if entry.size < _LARGE)
+    small = tuple(entry for entry in own if entry.size < large)
     rest = [Layer(tuple(group)) for group in groups]
     # The places of the first layer's own files hang on the length of the text that tells them: it is padded to a length
     # that does not.

@@ -10,7 +10,7 @@ from efsprov.core.partition import ec2_principal
 from efsprov.emit import iam_ec2, iam_lambda
 from efsprov.emit.iam_document import Document, Scope, allow, document, trust
 
-Purpose = Literal["ec2", "lambda", "layer", "attach", "doctor", "models"]
+Purpose = Literal["ec2", "lambda", "layer", "attach", "doctor", "models", "bundles"]
 Part = Literal["orchestrator", "builder", "builder-trust", "function"]
 
 
@@ -32,6 +32,7 @@ _NEEDS: Final[Mapping[Purpose, tuple[_Need, ...]]] = {
     "attach": (_FILE_SYSTEM, _ACCESS_POINT, _FUNCTION),
     "doctor": (_FILE_SYSTEM, _ACCESS_POINT, _FUNCTION),
     "models": (_Need("bucket", "--bucket NAME"),),
+    "bundles": (_Need("bucket", "--bucket NAME"),),
 }
 
 
@@ -65,6 +66,17 @@ def models_policy(scope: Scope) -> Document:
     )
 
 
+def bundles_policy(scope: Scope) -> Document:
+    """Return what `efsprov bundle` with `s3://...` has to be allowed, push and pull."""
+    bucket = scope.arn("s3", scope.bucket, region="", account="")
+    return document(
+        # A missing object is 404 for who may list the bucket, else 403 (HeadObject and GetObject, "Permissions").
+        allow("KnowWhatIsMissing", ["s3:ListBucket"], [bucket]),
+        allow("ReadBundles", ["s3:GetObject"], [f"{bucket}/{scope.prefix}*"]),
+        allow("WriteBundles", ["s3:PutObject", "s3:AbortMultipartUpload"], [f"{bucket}/{scope.prefix}*"]),
+    )
+
+
 PARTS: Final[Mapping[Purpose, Mapping[Part, Callable[[Scope], Document]]]] = {
     "ec2": {
         "orchestrator": iam_ec2.orchestrator_policy,
@@ -80,4 +92,5 @@ PARTS: Final[Mapping[Purpose, Mapping[Part, Callable[[Scope], Document]]]] = {
     "attach": {"orchestrator": iam_lambda.attach_policy, "function": iam_lambda.function_policy},
     "doctor": {"orchestrator": iam_lambda.doctor_policy},
     "models": {"orchestrator": models_policy},
+    "bundles": {"orchestrator": bundles_policy},
 }

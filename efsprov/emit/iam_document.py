@@ -22,7 +22,7 @@ class Scope:
 
     ``role`` is the name of the role that is handed out or looked at; ``connect`` how an EC2 builder is reached;
     ``functions`` are the names of the users' functions, patterns allowed; ``builder_function`` is the Lambda builder's
-    name; ``bucket`` and ``prefix`` are where models come from.
+    name; ``bucket`` and ``prefix`` are where models come from, or bundles lie.
     """
 
     account: str

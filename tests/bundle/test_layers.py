@@ -109,11 +109,18 @@ def test_an_added_package_changes_its_layer_and_the_list():
     assert len(digests(after) - digests(before)) <= 3, "where its name ends a layer, that is cut in two"
 
 
+def test_each_large_file_of_the_releases_own_is_a_layer():
+    packs = tuple(entry(f"import.packs/{n:02}", 1 << 20) for n in range(9))
+    layers = layers_of(tuple(sorted((*framework(), *packs, entry("import.index", 900_000)))))
+    assert [[e.path for e in layer.files] for layer in layers[:10]] == [["import.index"], *([p.path] for p in packs)]
+
+
 def test_there_are_never_more_layers_than_runtimes_take():
     many = tuple(sorted(entry(f"site/package{n}/big.bin", 4 << 20) for n in range(300)))
+    many += tuple(entry(f"import.packs/{n}", (1 << 20) + n) for n in range(200))
     layers = layers_of(many)
     assert 2 <= len(layers) <= MOST_LAYERS
-    assert len(places_of(many, layers)) == 300
+    assert len(places_of(many, layers)) == 500
 
 
 @pytest.mark.parametrize("text", ["", "0", "0 0\n0", "0 x", "0 -1", "9 0", "0 99999999999", "0 0 0 0", "٣ 0"])

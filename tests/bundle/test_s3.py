@@ -127,7 +127,7 @@ def test_all_of_those_who_change_the_index_at_once_are_in_it(place):
 
 def test_a_refusal_says_what_it_takes(channel, place, double):
     double.fail("s3:GetObject", "AccessDenied", status=403, times=9)
-    with pytest.raises(AwsError, match="Access to s3://releases-of-ours/a/prefix/index.json is denied") as caught:
+    with pytest.raises(AwsError, match=r"Access to s3://releases-of-ours/a/prefix/index\.json is denied") as caught:
         read_index(place)
     assert "s3:GetObject" in caught.value.hint
 

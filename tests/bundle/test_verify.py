@@ -37,7 +37,9 @@ def test_a_header_that_says_something_else_is_found_although_every_digest_is_rig
     push_current(channel, place)
     forger = Forger(place)
     content = forger.blob(forger.manifest["layers"][-1]["digest"])
-    forger.replace_layer(len(forger.manifest["layers"]) - 1, content.replace(b"framework/part.py", b"../../../evils.py"))
+    forger.replace_layer(
+        len(forger.manifest["layers"]) - 1, content.replace(b"framework/part.py", b"../../../evils.py")
+    )
     forger.finish()
     (found,) = problems(place)
     assert found[0] == "a header"

@@ -92,7 +92,7 @@ def test_a_role_is_handed_to_one_service_only(purpose):
     assert trusted["Principal"] == {"Service": f"{purpose}.amazonaws.com"}
 
 
-@pytest.mark.parametrize("purpose", ["layer", "attach", "doctor", "models"])
+@pytest.mark.parametrize("purpose", ["layer", "attach", "doctor", "models", "bundles"])
 def test_no_role_is_handed_out_elsewhere(purpose):
     assert all("iam:PassRole" not in s["Action"] for s in statements(purpose, FULL))
 
@@ -181,6 +181,7 @@ def test_the_files_are_json_and_small_enough_for_a_managed_policy(purpose, scope
         ("attach", "functions", "--function"),
         ("doctor", "access_point", "--access-point"),
         ("models", "bucket", "--bucket"),
+        ("bundles", "bucket", "--bucket"),
     ],
 )
 def test_what_a_purpose_cannot_do_without_is_asked_for(purpose, field, option):
@@ -236,6 +237,7 @@ BESIDES = {
         "elasticfilesystem:DescribeMountTargets",
     },
     "s3:GetObject": {"s3:GetObjectVersion"},
+    "s3:PutObject": {"s3:AbortMultipartUpload"},  # by the transfer that uploads in parts
 }
 OF_OTHER_PROGRAMS = {
     "ssm:StartSession",

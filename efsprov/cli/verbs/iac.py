@@ -63,8 +63,8 @@ _BuilderFunction = Annotated[
         help="The Lambda builder; also where `attach` and `doctor` ask it.",
     ),
 ]
-_Bucket = Annotated[str, typer.Option("--bucket", metavar="NAME", help="The bucket that models come from.")]
-_Prefix = Annotated[str, typer.Option("--prefix", metavar="TEXT", help="What the models' keys begin with.")]
+_Bucket = Annotated[str, typer.Option("--bucket", metavar="NAME", help="The bucket of models or bundles.")]
+_Prefix = Annotated[str, typer.Option("--prefix", metavar="TEXT", help="What their keys begin with.")]
 _Partition = Annotated[
     str | None,
     typer.Option("--partition", metavar="NAME", help="aws, aws-cn, aws-us-gov, ... (default: the region's)."),
