@@ -157,8 +157,8 @@ def _smoke(
     tested = Smoke(
         imports=imports,
         python=str(python),
-        seconds=round(result.seconds, 3),
-        cpu_seconds=round(result.cpu_seconds, 3),
+        seconds=round(result.seconds, 6),
+        cpu_seconds=round(result.cpu_seconds, 6),
         peak_bytes=result.max_rss,
         modules=len(result.modules),
         box=result.box,
