@@ -16,7 +16,7 @@ BELOW = {
     "aws": {"core", "net"},
     "pipeline": {"core", "net", "store"},
     "models": {"core", "store", "pipeline"},
-    "bundle": {"core", "store", "aws", "pipeline"},
+    "bundle": {"core", "store", "aws", "pipeline", "emit"},
     "emit": {"core"},
     "functions": {"core", "store", "aws", "emit"},
     "builders": {"core", "net", "store", "aws", "pipeline", "emit", "functions"},

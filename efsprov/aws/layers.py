@@ -4,9 +4,19 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from efsprov.aws.functions import client
 from efsprov.aws.session import Aws
+
+
+@dataclass(frozen=True)
+class StoredArchive:
+    """An archive that lies in S3, as one of more than 50 MB has to; ``sha256`` in hex."""
+
+    bucket: str
+    key: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -18,18 +28,29 @@ class LayerVersion:
 
 
 def publish_layer(
-    aws: Aws, name: str, archive: bytes, *, runtimes: Sequence[str], arches: Sequence[str], description: str
+    aws: Aws,
+    name: str,
+    archive: bytes | StoredArchive,
+    *,
+    runtimes: Sequence[str],
+    arches: Sequence[str],
+    description: str,
 ) -> LayerVersion:
     """Publish a version of a layer, unless its newest has the same bytes already: so twice is once."""
     newest = newest_layer(aws, name)
-    if newest is not None and newest[1] == base64.b64encode(hashlib.sha256(archive).digest()).decode():
+    if isinstance(archive, bytes):
+        digest, content = hashlib.sha256(archive).digest(), cast("Any", {"ZipFile": archive})
+    else:
+        digest = bytes.fromhex(archive.sha256)
+        content = {"S3Bucket": archive.bucket, "S3Key": archive.key}
+    if newest is not None and newest[1] == base64.b64encode(digest).decode():
         return LayerVersion(newest[0], made=False)
     awslambda = client(aws)
     response = aws.call(
         lambda: awslambda.publish_layer_version(
             LayerName=name,
             Description=description,
-            Content={"ZipFile": archive},
+            Content=content,
             CompatibleRuntimes=list(runtimes),  # type: ignore[arg-type]
             CompatibleArchitectures=list(arches),  # type: ignore[arg-type]
         )

@@ -68,7 +68,7 @@ _LINES: Final = {
     "init": ("Root", "Write a commented efsprov.toml"),
     "attach": ("Functions", "Give a function the file system, the shim, its variables"),
     "detach": ("Functions", "Take them away again"),
-    "layer": ("Functions", "Make the shim's layer and wheel"),
+    "layer": ("Functions", "Make layers: of the shim, of a release that fits"),
     "doctor": ("Functions", "Find out what is wrong, and how to put it right"),
     "bundle": ("Releases", "Carry releases between roots, as OCI image layouts"),
     "model": ("Models", "Publish models, roll back, make them smaller"),

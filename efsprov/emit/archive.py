@@ -34,13 +34,20 @@ def pack(members: Mapping[str, Member], *, compressed: bool = True) -> bytes:
     method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     with zipfile.ZipFile(buffer, "w", method, compresslevel=9 if compressed else None) as archive:
         for path in sorted(members):
-            info = zipfile.ZipInfo(path, _EPOCH)
-            info.create_system = _UNIX
-            # Lambda runs functions as a user of its own: what it cannot read fails with "Permission denied".
-            info.external_attr = (_REGULAR | (0o755 if members[path].executable else 0o644)) << 16
+            info = zip_entry(path, executable=members[path].executable)
             info.compress_type = method
             archive.writestr(info, members[path].content)
     return buffer.getvalue()
+
+
+def zip_entry(path: str, *, executable: bool = False) -> zipfile.ZipInfo:
+    """Return a member to be compressed that says nothing of when and by whom it was made, and that everybody may read."""
+    info = zipfile.ZipInfo(path, _EPOCH)
+    info.create_system = _UNIX
+    # Lambda runs functions as a user of its own: what it cannot read fails with "Permission denied".
+    info.external_attr = (_REGULAR | (0o755 if executable else 0o644)) << 16
+    info.compress_type = zipfile.ZIP_DEFLATED
+    return info
 
 
 def unzipped_size(members: Mapping[str, Member]) -> int:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from efsprov.emit.shim import DISTRIBUTION
+
 Document = Mapping[str, Any]
 _VERSION: Final = "2012-10-17"
 # What an execution role takes to connect its function to a VPC:
@@ -22,7 +24,7 @@ class Scope:
 
     ``role`` is the name of the role that is handed out or looked at; ``connect`` how an EC2 builder is reached;
     ``functions`` are the names of the users' functions, patterns allowed; ``builder_function`` is the Lambda builder's
-    name; ``bucket`` and ``prefix`` are where models come from, or bundles lie.
+    name; ``layer`` is the layer that is published; ``bucket`` and ``prefix`` are where models come from, or bundles lie.
     """
 
     account: str
@@ -36,6 +38,7 @@ class Scope:
     builder_function: str = ""
     bucket: str = ""
     prefix: str = ""
+    layer: str = DISTRIBUTION
 
     def arn(self, service: str, resource: str, *, region: str | None = None, account: str | None = None) -> str:
         """Return the ARN of a resource, of this account and region unless others are named."""

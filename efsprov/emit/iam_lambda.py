@@ -4,7 +4,6 @@ from typing import Final
 
 from efsprov.core.tags import BUILDER_FUNCTION
 from efsprov.emit.iam_document import Document, Scope, allow, document, hand_the_role, join_the_vpc, mount, write_logs
-from efsprov.emit.shim import DISTRIBUTION
 
 _VPC: Final = ("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs")
 
@@ -39,12 +38,16 @@ def builder_policy(scope: Scope) -> Document:
 
 
 def layer_policy(scope: Scope) -> Document:
-    """Return what `efsprov layer bootstrap --publish` has to be allowed."""
-    layer = scope.arn("lambda", f"layer:{DISTRIBUTION}")
+    """Return what `efsprov layer bootstrap --publish` has to be allowed, and `layer deps` for a layer of another name."""
+    layer = scope.arn("lambda", f"layer:{scope.layer}")
+    objects = scope.arn("s3", f"{scope.bucket}/efsprov-layers/*", region="", account="")
+    # Lambda reads the archive with the caller's permissions (PublishLayerVersion, LayerVersionContentInput).
+    stored = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
     return document(
         _find_the_layer(scope),
         allow("ReadTheLayer", ["lambda:GetLayerVersion"], [f"{layer}:*"]),
         allow("PublishTheLayer", ["lambda:PublishLayerVersion"], [layer]),
+        *((allow("StoreLargeLayers", stored, [objects]),) if scope.bucket else ()),
     )
 
 

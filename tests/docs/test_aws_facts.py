@@ -10,7 +10,19 @@ PAGE = (DOCS / "reference/aws.md").read_text("utf-8")
 ROWS = [line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith("| fact")]
 # Limits and prices of AWS's as pages write them. A new one is added here, and to the page.
 FIGURES = (
-    *("250 MB", "262,144,000", "50 MB", "10 GB", "10,240", "3,008", "1,769", "900 s", "15 minutes", "6,291,456", "4 KB"),
+    *(
+        "250 MB",
+        "262,144,000",
+        "50 MB",
+        "10 GB",
+        "10,240",
+        "3,008",
+        "1,769",
+        "900 s",
+        "15 minutes",
+        "6,291,456",
+        "4 KB",
+    ),
     *("350 s", "177", "2049", "by the second", "72 hours", "1,500 MiB/s"),
 )
 OUR_OWN = {  # the same figure of something else
@@ -22,7 +34,9 @@ OUR_OWN = {  # the same figure of something else
 @pytest.mark.parametrize("row", ROWS)
 def test_each_fact_has_its_source_and_its_date(row):
     source = row.rstrip(" |").rpartition(" | ")[2]
-    assert source == "the same" or re.search(r"(\]\(https://docs\.|\]\(https://aws\.amazon\.com/|botocore [\d.]+).*, 2026-\d\d$", source)
+    assert source == "the same" or re.search(
+        r"(\]\(https://docs\.|\]\(https://aws\.amazon\.com/|botocore [\d.]+).*, 2026-\d\d$", source
+    )
 
 
 @pytest.mark.parametrize("figure", FIGURES)

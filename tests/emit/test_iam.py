@@ -36,6 +36,7 @@ CASES = [
     *(pytest.param("ec2", scope, id=f"ec2-{scope.connect}-{scope.access_point}") for scope in EC2),
     *(pytest.param(purpose, FULL, id=purpose) for purpose in PARTS if purpose != "ec2"),
     pytest.param("attach", dataclasses.replace(FULL, builder_function=""), id="attach-alone"),
+    pytest.param("layer", dataclasses.replace(FULL, bucket=""), id="layer-small"),
     pytest.param("models", dataclasses.replace(FULL, prefix="prod/"), id="models-prefix"),
 ]
 # https://docs.aws.amazon.com/service-authorization/latest/reference/: actions for which no resource can be named

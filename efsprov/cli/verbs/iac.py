@@ -17,6 +17,7 @@ from efsprov.core.errors import UsageError
 from efsprov.core.partition import partition_of
 from efsprov.emit.iam import Purpose, files
 from efsprov.emit.iam_document import Scope
+from efsprov.emit.shim import DISTRIBUTION
 
 _FORMS: Final[Mapping[str, str]] = {
     "--account": r"\d{12}",
@@ -27,6 +28,7 @@ _FORMS: Final[Mapping[str, str]] = {
     "--builder-function": r"[\w-]+",
     "--bucket": r"[a-z0-9.-]{3,63}",
     "--prefix": r"[^*?$]*",
+    "--layer": r"[\w-]{1,140}",
     "--partition": r"aws(-[a-z]+)*",
 }
 """What the options may be. What else would stand in a policy as it was typed could widen it: an ARN's `*` and `?`."""
@@ -65,6 +67,7 @@ _BuilderFunction = Annotated[
 ]
 _Bucket = Annotated[str, typer.Option("--bucket", metavar="NAME", help="The bucket of models or bundles.")]
 _Prefix = Annotated[str, typer.Option("--prefix", metavar="TEXT", help="What their keys begin with.")]
+_Layer = Annotated[str, typer.Option("--layer", metavar="NAME", help="The layer that is published, with --for layer.")]
 _Partition = Annotated[
     str | None,
     typer.Option("--partition", metavar="NAME", help="aws, aws-cn, aws-us-gov, ... (default: the region's)."),
@@ -97,6 +100,7 @@ def iam(
     builder_function: _BuilderFunction = "",
     bucket: _Bucket = "",
     prefix: _Prefix = "",
+    layer: _Layer = DISTRIBUTION,
     partition: _Partition = None,
     policy: _Which = "all",
     write: _Write = None,
@@ -116,6 +120,7 @@ def iam(
         builder_function=builder_function,
         bucket=bucket,
         prefix=prefix,
+        layer=layer,
     )
     _check_forms(scope)
     made = files(scope, purpose)
@@ -144,6 +149,7 @@ def _check_forms(scope: Scope) -> None:
         "--builder-function": (scope.builder_function,),
         "--bucket": (scope.bucket,),
         "--prefix": (scope.prefix,),
+        "--layer": (scope.layer,),
         "--partition": (scope.partition,),
     }
     for option, values in given.items():

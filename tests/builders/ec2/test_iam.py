@@ -84,10 +84,12 @@ def asked_of(cloud, principal):
     return [requests.check for requests in cloud.aws.identities.requests if requests.principal == principal.arn]
 
 
-def test_the_policy_is_what_is_used(cloud, ask, heard, principal):
-    document = printed_policies("ec2", *scope(cloud, "--access-point", cloud.access_point), region=REGION)[
-        "orchestrator"
-    ]
+@pytest.mark.parametrize("point", [True, False])
+def test_the_policy_is_what_is_used(cloud, ask, heard, principal, point):
+    options = ("--access-point", cloud.access_point) if point else ()
+    document = printed_policies("ec2", *scope(cloud, *options), region=REGION)["orchestrator"]
+    if not point:
+        cloud.settings["access_point"] = None
     ann = principal(document)
     everything(cloud, ask, heard)
     checks = asked_of(cloud, ann)
