@@ -9,7 +9,9 @@ FRAMEWORK ?= tensorflow==2.15
 #   make bench-install [FRAMEWORK=...]    efsprov sync beside uv and pip, on a local disk
 #   make soak [SOAK_OPTIONS='--syncs 50']    syncs in a row beside a busy installer
 
-.PHONY: bench-sync bench-import bench-install soak
+#   make bench-bundle [FRAMEWORK=...] [BUNDLE_OPTIONS='--rounds 1']    what a push sends, what a pull onto NFS takes
+
+.PHONY: bench-bundle bench-sync bench-import bench-install soak
 
 bench-sync: lab-packages
 	PYTHONPATH=. $(BENCH_PYTHON) benchmarks/bench_sync.py '$(FRAMEWORK)' $(SYNC_OPTIONS)
@@ -22,3 +24,6 @@ bench-install: install
 
 soak: install
 	$(BIN)/python benchmarks/soak_sync.py '$(FRAMEWORK)' $(SOAK_OPTIONS)
+
+bench-bundle: lab-packages
+	PYTHONPATH=. $(BENCH_PYTHON) benchmarks/bench_bundle.py '$(FRAMEWORK)' $(BUNDLE_OPTIONS)
