@@ -144,7 +144,7 @@ def _run(arguments: list[str], *, as_json: bool) -> int:
 
 def _sentence(error: TyperException) -> str:
     text = str(getattr(error, "format_message", error.__str__)()).strip()
-    return text if text.endswith(".") or not text else f"{text}."
+    return text if text.endswith((".", "?")) or not text else f"{text}."
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

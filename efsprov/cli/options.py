@@ -50,6 +50,7 @@ Arch = Annotated[
         "--arch", envvar="EFSPROV_ARCH", metavar="ARCH", help="The channel's architecture, where it has several."
     ),
 ]
+Everything = Annotated[bool, typer.Option("--all", help="Every channel and every model of the root.")]
 Again = Annotated[bool, typer.Option("--again", help="Make current even what somebody rolled back from.")]
 ReleaseId = Annotated[
     str, typer.Argument(metavar="ID", help="A release's id, enough of its start or end, `current` or `previous`.")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from efsprov.core.errors import NotFoundError, UsageError
 from efsprov.core.history import State
+from efsprov.core.wording import did_you_mean
 from efsprov.store.layout import Channel, Kind, Root
 
 
@@ -35,6 +36,25 @@ def select_channel(
         f"{opened.path} holds several channels that fit: {', '.join(c.label for c in found)}.",
         hint="Say which one is meant with --channel NAME, and --runtime or --arch where it has several targets.",
     )
+
+
+def select_everything(root: Path, named: Sequence[str | None], *, writing: bool = False) -> tuple[Channel, ...]:
+    """Return all channels and models of a root; raises ``UsageError`` where one is ``named`` besides, ``NotFoundError``."""
+    if given := [word for word in named if word]:
+        raise UsageError(f"--all goes with every channel, and {given[0]} names one.", hint="Leave one of them out.")
+    opened = Root.open(root, writing=writing)
+    kinds: tuple[Kind, ...] = ("deps", "model")
+    found = tuple(channel for kind in kinds for channel in opened.channels(kind=kind))
+    if not found:
+        raise NotFoundError(
+            f"There is no channel in {opened.path}.", hint="`efsprov sync --root DIR --framework tensorflow` makes one."
+        )
+    return found
+
+
+def describe_channel(channel: Channel) -> dict[str, str]:
+    """Return which channel or model a document of `--all` is about."""
+    return {"kind": channel.kind, "channel": channel.name, "target": channel.target}
 
 
 def named_channels(opened: Root, name: str) -> list[Channel]:
@@ -74,7 +94,7 @@ def select_release(channel: Channel, state: State, text: str, *, pruned: bool = 
     gone = text in state.releases
     raise NotFoundError(
         f"There is no release {text!r} in {channel.label}" + (": it was pruned." if gone else "."),
-        hint="`efsprov list` shows the releases that there are.",
+        hint=f"{did_you_mean(text, known)}`efsprov list` shows the releases that there are.",
     )
 
 
@@ -87,7 +107,9 @@ def _no_channel(opened: Root, wanted: str, channels: Sequence[Channel]) -> NotFo
     there = ", ".join(c.label for c in channels)
     return NotFoundError(
         f"There is no channel {wanted} in {opened.path}.",
-        hint=f"There is: {there}." if there else "`efsprov sync --framework tensorflow` makes one.",
+        hint=f"{did_you_mean(wanted.split(maxsplit=1)[0], (c.name for c in channels))}There is: {there}."
+        if there
+        else "`efsprov sync --framework tensorflow` makes one.",
     )
 
 

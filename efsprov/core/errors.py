@@ -4,7 +4,10 @@ A message says what happened and where; the hint says what to do next. The refer
 ``docs/reference/exit-codes.md`` lists the classes below, and a test holds it to them.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+WOULD_CHANGE: Final = 18
+"""How `plan --exit-code` ends where a sync would change something: no error, so no class has it."""
 
 
 class EfsprovError(Exception):

@@ -2,7 +2,8 @@
 
 import signal
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 
 def pluralize(number: int, noun: str) -> str:
@@ -15,6 +16,12 @@ def pluralize(number: int, noun: str) -> str:
 def join(words: Sequence[str], last: str = "and") -> str:
     """Write words as a list in a sentence: `3.9, 3.10 and 3.11`."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a sentence that names what ``word`` was probably meant to be, with a space at its end; "" where nothing is near."""
+    near = get_close_matches(word, list(known), n=2, cutoff=0.6)
+    return f"Did you mean {join(near, 'or')}? " if near else ""
 
 
 def signal_name(number: int) -> str:

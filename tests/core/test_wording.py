@@ -1,6 +1,6 @@
 import pytest
 
-from efsprov.core.wording import join, pluralize, printable
+from efsprov.core.wording import did_you_mean, join, pluralize, printable
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,12 @@ from efsprov.core.wording import join, pluralize, printable
 )
 def test_a_noun_goes_with_its_number(number, noun, output):
     assert pluralize(number, noun) == output
+
+
+def test_what_is_near_is_named_and_nothing_else():
+    assert did_you_mean("tensrflow", ["tensorflow", "torch"]) == "Did you mean tensorflow? "
+    assert did_you_mean("net", ["nets", "neta"]) == "Did you mean nets or neta? "
+    assert did_you_mean("x", ["tensorflow"]) == did_you_mean("x", []) == ""
 
 
 def test_join():

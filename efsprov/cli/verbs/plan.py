@@ -1,5 +1,7 @@
 """`efsprov plan`: what a sync would do, without doing it."""
 
+from typing import Annotated
+
 import typer
 from rich.markup import escape
 
@@ -12,9 +14,14 @@ from efsprov.cli.progress import shown_progress
 from efsprov.cli.sync_options import SyncArguments, read_sync_options
 from efsprov.cli.verbs.diff import print_changes
 from efsprov.cli.verbs.sync import ways_out
+from efsprov.core.errors import WOULD_CHANGE
 from efsprov.core.plan import Plan
 from efsprov.core.wording import pluralize
 from efsprov.pipeline.resolve.plan import make_plan, read_inputs
+
+_ExitCode = Annotated[
+    bool, typer.Option("--exit-code", help="End with 18 where a sync would build or activate something, with 0 else.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +30,14 @@ def register(app: typer.Typer) -> None:
 
 
 @spread_groups
-def plan(context: typer.Context, arguments: SyncArguments, flags: MachineFlags, *, as_json: Json = False) -> None:
+def plan(
+    context: typer.Context,
+    arguments: SyncArguments,
+    flags: MachineFlags,
+    *,
+    exit_code: _ExitCode = False,
+    as_json: Json = False,
+) -> None:
     """Show what `sync` with the same options would do: which wheels, for which runtime, what changes. Changes nothing."""
     wanted = read_sync_options(context, arguments)
     inputs = read_inputs(wanted)
@@ -37,6 +51,8 @@ def plan(context: typer.Context, arguments: SyncArguments, flags: MachineFlags, 
         print_json(made)
     else:
         _print_plan(made)
+    if exit_code and made.action != "nothing":
+        raise typer.Exit(WOULD_CHANGE)
 
 
 def _print_plan(made: Plan) -> None:
