@@ -34,12 +34,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="bench-bundle-") as name:
         folder = Path(name)
         (folder / "root").mkdir()
-        pushed, built = [], []
+        pushed = []
         for wanted in requirements(options.requirement, options.changing):
             sync = ("sync", "--root", folder / "root", "--runtime", RUNTIME, "--channel", CHANNEL, *wanted)
-            built.append(efsprov(*sync))
+            efsprov(*sync)
             pushed.append(efsprov("bundle", "push", CHANNEL, f"oci:{folder / 'oci'}", "--root", folder / "root"))
-        first = efsprov("show", built[0]["release"], "--root", folder / "root")
+        first = efsprov("show", pushed[0]["release"], "--root", folder / "root")
         release, manifest = Path(first["path"]), first["manifest"]
         figures, target, digest = manifest["figures"], manifest["target"], manifest["lock_digest"]
         tree = Composed(release, release / "files.list", digest, target, figures["files"], figures["bytes"])
