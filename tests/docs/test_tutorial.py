@@ -10,7 +10,8 @@ import pytest
 from docs.run_commands import Command, commands_of, script_of
 
 TOP = Path(__file__).parents[2]
-pytestmark = pytest.mark.framework
+# One worker runs both: what they share takes two minutes to make.
+pytestmark = [pytest.mark.framework, pytest.mark.xdist_group("tutorial")]
 
 
 @pytest.fixture(scope="module")
