@@ -43,11 +43,12 @@ class LayerPlan:
 
 
 def plan_layers(
-    files: Sequence[FileEntry], target: Target, *, parts: int = 1, reserve: int = 0
+    files: Sequence[FileEntry], target: Target, *, parts: int = 1, reserve: int = 0, bytecode: bool = True
 ) -> tuple[LayerPlan, ...]:
     """Share a release's packages out among ``parts`` layers, as even as whole packages allow.
 
     ``reserve`` bytes are kept for the function's own code and its other layers: Lambda counts all of them together.
+    Without ``bytecode`` every cold start compiles what it imports.
     Raises ``UsageError`` for a target that is not Lambda's, and for what does not fit, saying what takes the room.
     """
     if target.lambda_runtime is None:
@@ -57,7 +58,9 @@ def plan_layers(
         )
     if not 1 <= parts <= MOST_LAYERS:
         raise UsageError(f"A function takes up to {MOST_LAYERS} layers, not {parts}.", hint="--split takes 1 to 5.")
-    inside = [entry for entry in sorted(files) if entry.path.startswith(_SITE)]
+    inside = [
+        entry for entry in sorted(files) if entry.path.startswith(_SITE) and (bytecode or not _is_bytecode(entry))
+    ]
     _refuse_too_large(inside, reserve)
     packages: dict[str, list[FileEntry]] = {}
     for entry in inside:
@@ -126,6 +129,8 @@ def _refuse_too_large(files: Sequence[FileEntry], reserve: int) -> None:
     lines += [
         f"  {saving.bytes / 1e6:10,.1f} MB  less with --slim {rule}" for rule, saving in saved.items() if saving.bytes
     ]
+    if compiled := sum(entry.size for entry in files if _is_bytecode(entry)):
+        lines.append(f"  {compiled / 1e6:10,.1f} MB  less with --no-bytecode (each cold start compiles instead)")
     kept = f", and {reserve:,} are kept for others" if reserve else ""
     raise UsageError(
         f"The release has {total:,} bytes{kept}; Lambda takes {MAX_UNZIPPED:,} with all layers and the function itself.\n"
@@ -133,6 +138,10 @@ def _refuse_too_large(files: Sequence[FileEntry], reserve: int) -> None:
         hint="Keep it on EFS (`efsprov attach`), sync it with --slim, or take a smaller runtime: TFLite or ONNX "
         "(`efsprov model optimize`).",
     )
+
+
+def _is_bytecode(entry: FileEntry) -> bool:
+    return "/__pycache__/" in f"/{entry.path}"
 
 
 def _package(entry: FileEntry) -> str:

@@ -57,6 +57,18 @@ def test_what_does_not_fit_is_refused_with_what_takes_the_room_and_what_would_sa
         plan_layers(files[:1], LAMBDA, reserve=60_000_000)
 
 
+def test_bytecode_may_be_left_out_and_the_refusal_says_what_that_saves():
+    files = [
+        entry("site/scipy/lib.so", 240 << 20),
+        entry("site/scipy/__pycache__/__init__.cpython-311.pyc", 30 << 20),
+        entry("site/__pycache__/six.cpython-311.pyc", 5),
+    ]
+    with pytest.raises(UsageError, match=r"31\.5 MB  less with --no-bytecode"):
+        plan_layers(files, LAMBDA)
+    (plan,) = plan_layers(files, LAMBDA, bytecode=False)
+    assert [name for name, _ in plan.files] == [TOP + "scipy/lib.so"]
+
+
 def test_a_release_for_a_host_is_no_layer():
     with pytest.raises(UsageError, match="is for a runtime of Lambda's"):
         plan_layers([entry("site/a.py", 1)], Target.parse("python3.11-x86_64-glibc2.36"))

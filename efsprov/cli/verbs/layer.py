@@ -38,6 +38,9 @@ _Split = Annotated[
 _Reserve = Annotated[
     int, typer.Option("--reserve", metavar="MB", min=0, help="Room to keep for the function's code and other layers.")
 ]
+_NoBytecode = Annotated[
+    bool, typer.Option("--no-bytecode", help="Smaller, but each cold start compiles what it imports.")
+]
 _LayerName = Annotated[
     str, typer.Option("--name", metavar="NAME", help="The layer's name in AWS (default: efsprov-CHANNEL).")
 ]
@@ -102,6 +105,7 @@ def deps(
     region: Region = None,
     profile: Profile = None,
     *,
+    no_bytecode: _NoBytecode = False,
     publish: _Publish = False,
     as_json: Json = False,
 ) -> None:
@@ -110,7 +114,7 @@ def deps(
     named = select_release(chosen, read_state(chosen), release or "current")
     files = read_files(chosen, named, read_manifest(chosen, named))
     target = Target.parse(chosen.target)
-    plans = plan_layers(files, target, parts=split, reserve=reserve * 1_000_000)
+    plans = plan_layers(files, target, parts=split, reserve=reserve * 1_000_000, bytecode=not no_bytecode)
     base = name or f"efsprov-{chosen.name}"
     if not output.is_dir():
         raise UsageError(f"{output} is not a folder.", hint="Name one with --output.")
