@@ -2,7 +2,7 @@
 #   make lab RUN='ls -l' [SEED=DIR] [DELAY=MS] [THEN_B='...'] [LAB_OPTIONS='--memory 6144 --json']
 
 LAB_PACKAGES := user-mode-linux nfs-ganesha nfs-ganesha-vfs nfs-common iproute2 kmod util-linux e2fsprogs procps \
-	strace openssh-server openssh-client gcc libc6-dev shellcheck skopeo umoci
+	strace openssh-server openssh-client gcc libc6-dev shellcheck skopeo umoci docker-registry
 LAB_PYTHON ?= $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
 DELAY ?= 0
 

@@ -1,9 +1,13 @@
 """`efsprov bundle` as it is typed: to a folder and to S3, and in the hands of other tools."""
 
+import contextlib
 import hashlib
 import json
 import shutil
+import socket
 import subprocess
+import time
+import urllib.request
 
 import pytest
 
@@ -174,6 +178,46 @@ def test_skopeo_and_umoci_take_a_bundle_as_an_image(efsprov, pushed):
         if path.is_file() and path.name != "release.json":
             other = unpacked / path.relative_to(release)
             assert hashlib.sha256(other.read_bytes()).digest() == hashlib.sha256(path.read_bytes()).digest()
+
+
+@pytest.fixture
+def registry(tmp_path):
+    """A registry of containers on loopback: its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    settings = {
+        "version": 0.1,
+        "log": {"accesslog": {"disabled": True}, "level": "error"},
+        "storage": {"filesystem": {"rootdirectory": str(tmp_path / "registry")}},
+        "http": {"addr": address},
+    }
+    (tmp_path / "registry.json").write_text(json.dumps(settings))  # YAML that is JSON, too
+    command = ["docker-registry", "serve", str(tmp_path / "registry.json")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        due = time.monotonic() + 30
+        while time.monotonic() < due:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{address}/v2/"):
+                break
+            time.sleep(0.05)
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.lab
+def test_a_bundle_goes_through_a_registry_and_comes_back_the_same(efsprov, pushed, registry):
+    image, there = f"oci:{efsprov.folder}/bundles:{pushed['name']}", f"docker://{registry}/releases/tiny:1.0"
+    skopeo = ("skopeo", "--insecure-policy", "copy", "--preserve-digests")
+    run(*skopeo, "--dest-tls-verify=false", image, there)
+    run(*skopeo, "--src-tls-verify=false", there, f"oci:{efsprov.folder}/back:tiny")
+    assert json.loads(run("skopeo", "inspect", "--tls-verify=false", there))["Digest"] == pushed["digest"]
+    assert efsprov("bundle", "verify", "oci:back").code == 0
+    (efsprov.folder / "other").mkdir()
+    answer = efsprov("bundle", "pull", "oci:back", "tiny", "--root", "other", "--json")
+    assert (answer.code, answer.json["digest"]) == (0, pushed["digest"])
 
 
 @pytest.mark.lab
