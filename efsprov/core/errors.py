@@ -6,8 +6,9 @@ A message says what happened and where; the hint says what to do next. The refer
 
 from typing import ClassVar, Final
 
-WOULD_CHANGE: Final = 18
-"""How `plan --exit-code` ends where a sync would change something: no error, so no class has it."""
+WOULD_CHANGE: Final = 2
+"""How `plan --exit-code` ends where a sync would change something: as `terraform plan -detailed-exitcode` and `git diff
+--exit-code` taught people. No error, so no class has it; a usage error, which has the same number, says so on stderr."""
 
 
 class EfsprovError(Exception):
