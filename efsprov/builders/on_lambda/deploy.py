@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from efsprov.aws.errors import code_of
 from efsprov.aws.functions import (
     FunctionConfig,
     create_function,
@@ -129,7 +130,12 @@ def deploy(aws: Aws, spec: BuilderSpec, package: Package) -> Deployment:
     """Make the builder function or bring it up to date, and wait until it runs so; twice is once."""
     plan, found = plan_deploy(aws, spec, package)
     if found is None:
-        _create(aws, spec, package)
+        try:
+            _create(aws, spec, package)
+        except AwsError as error:
+            # CreateFunction has no client token: where a reply was lost, the second request finds what the first has made.
+            if code_of(error) != "ResourceConflictException" or plan_deploy(aws, spec, package)[0].action != "nothing":
+                raise
         wait_until_settled(aws, spec.name)
         return plan
     if plan.tags:

@@ -20,7 +20,8 @@ from efsprov.core.wording import pluralize
 from efsprov.pipeline.resolve.plan import make_plan, read_inputs
 
 _ExitCode = Annotated[
-    bool, typer.Option("--exit-code", help="End with 2 where a sync would build or activate something, with 0 where not.")
+    bool,
+    typer.Option("--exit-code", help="End with 2 where a sync would build or activate something, with 0 where not."),
 ]
 
 
