@@ -16,6 +16,7 @@ from devtools.strict_aws.double import StrictAws
 from tests.cli.json_page import differences, documented
 from tests.framework_root import plain_target
 from tests.printed_policies import printed_policies
+from tests.wheelhouse import build_wheel
 
 BUCKET = "releases-of-ours"
 
@@ -228,3 +229,31 @@ def test_a_copy_that_compresses_is_refused_with_what_to_do(efsprov, pushed):
     answer = efsprov("bundle", "show", "oci:squeezed")
     assert "--preserve-digests" in " ".join(answer.err.split())
     assert shutil.which("skopeo")
+
+
+# No action of the policy is needless
+
+
+def without(document, action):
+    statements = [{**s, "Action": [a for a in s["Action"] if a != action]} for s in document["Statement"]]
+    return {**document, "Statement": [s for s in statements if s["Action"]]}
+
+
+@pytest.mark.parametrize("action", ["", "s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"])
+def test_with_all_actions_a_run_ends_well_and_without_any_one_it_does_not(efsprov, action):
+    noise = b"".join(hashlib.sha256(str(n).encode()).digest() for n in range((9 << 20) // 32))
+    build_wheel(efsprov.wheels, "hissing", "1.0", {"hissing/__init__.py": "", "hissing/data.bin": noise})
+    assert efsprov.sync("hissing==1.0").code == 0
+    document = printed_policies("bundles", "--bucket", BUCKET, region="eu-central-1")["orchestrator"]
+    push = ("bundle", "push", "hissing", f"s3://{BUCKET}/prod", "--root", efsprov.root)
+    with StrictAws() as aws:
+        s3 = aws.client("s3")
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        ann = aws.identities.add("ann", [without(document, action)])
+        environment = {**aws.environment, **ann.environment}
+        # An upload fails, and the same command then goes on: with all actions that is a push without a trace.
+        aws.fail("s3:UploadPart", "AccessDenied", "made up", status=403)
+        codes = [efsprov(*push, **environment).code for _ in range(2)]
+        left = s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
+    assert codes[0] != 0
+    assert (codes[1] != 0 or left != []) == bool(action), (action, codes, left)
