@@ -20,6 +20,7 @@ from efsprov.core.events import Event
 from efsprov.core.manifest import Manifest
 from efsprov.pipeline.tools.progress import ProgressReporter
 from efsprov.store.layout import Root
+from efsprov.store.verify import read_manifest
 
 
 def main() -> None:
@@ -39,7 +40,9 @@ def main() -> None:
     say(step="pull", state="started")
     contents = read_contents(open_bundle(FolderPlace(Path(folder)), name), Manifest)
     channel = Root.open(Path(root), writing=True).channel(contents.manifest.channel, contents.manifest.target)
-    done = pull(channel, contents, ProgressReporter(emit), run="run-of-a-benchmark", activate=True)
+    done = pull(
+        channel, contents, ProgressReporter(emit), run="run-of-a-benchmark", reader=read_manifest, activate=True
+    )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     linked = done.manifest.figures.linked_files
     say(step="pull", state="finished", linked=linked, before=before, peak=peak)

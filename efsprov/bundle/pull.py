@@ -7,11 +7,12 @@ which names every file: each is held against its digest before the release gets 
 import io
 import platform
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version as installed_version
-from typing import Any, Final, Generic, TypeVar
+from pathlib import Path
+from typing import Final, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -31,7 +32,6 @@ from efsprov.store.copying.copy import CopyLimits, copy_tree
 from efsprov.store.layout import Channel, Kind
 from efsprov.store.link_search import find_links
 from efsprov.store.publisher_lock import PublisherLock
-from efsprov.store.verify import read_manifest
 
 M = TypeVar("M", bound=Manifest)
 _FIRST_LAYER: Final = 256 << 20  # the file list and small files: a framework's is some 20 MB
@@ -80,7 +80,7 @@ class BundleCandidate(Generic[M]):
     contents: Contents[M]
     run: str
     steps: ProgressReporter
-    reader: Any  # of a release's manifest; see ``Candidate.read``
+    reader: Callable[[Channel, str], M]
 
     @cached_property
     def digest(self) -> str:
@@ -89,13 +89,12 @@ class BundleCandidate(Generic[M]):
 
     def read(self, channel: Channel, release: str) -> M:
         """See ``Candidate``."""
-        found: M = self.reader(channel, release)
-        return found
+        return self.reader(channel, release)
 
     def check(self, channel: Channel, state: State) -> None:
         """Whatever the channel is by now, the bundle stands."""
 
-    def make(self, lock: PublisherLock, staging: Any, since: State) -> tuple[str, M]:
+    def make(self, lock: PublisherLock, staging: Path, since: State) -> tuple[str, M]:
         """Fill staging from the bundle."""
         channel, contents = lock.channel, self.contents
         with self.steps.step("copy") as step, BundleTree(contents.bundle, contents.places) as tree:
@@ -128,14 +127,15 @@ def pull(
     steps: ProgressReporter,
     *,
     run: str,
+    reader: Callable[[Channel, str], M],
     activate: bool,
     wait: bool = True,
     again: bool = False,
-    reader: Any = read_manifest,
 ) -> Publication[M]:
     """Make a bundle a release of ``channel``, and current if ``activate`` says so; the same bundle makes one release.
 
-    Raises an ``EfsprovError``; then the channel's releases are as they were.
+    ``run`` is the id of this request, ``reader`` reads a release's manifest. Raises an ``EfsprovError``; then the channel's
+    releases are as they were.
     """
     candidate = BundleCandidate(contents, run, steps, reader)
     return publish_once(channel, candidate, steps, activate=activate, wait=wait, again=again)

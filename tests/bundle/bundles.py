@@ -26,7 +26,7 @@ def push_current(channel, place, **more):
 def pull_into(channel, place, wanted="", *, run="run-of-a-test", activate=True):
     """Place a bundle in a channel."""
     contents = read_contents(open_bundle(place, wanted), Manifest)
-    return pull(channel, contents, STEPS, run=run, activate=activate)
+    return pull(channel, contents, STEPS, run=run, reader=read_manifest, activate=activate)
 
 
 class Forger:

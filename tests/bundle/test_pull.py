@@ -89,7 +89,7 @@ def pull_where_it_says(root, place):
     bundle = open_bundle(place)
     contents = read_contents(bundle, Manifest)
     into = root.channel(contents.manifest.channel, contents.manifest.target, kind=kind_of(bundle))
-    return pull(into, contents, STEPS, run="run-of-a-test", activate=True)
+    return pull(into, contents, STEPS, run="run-of-a-test", reader=read_manifest, activate=True)
 
 
 def change_list(forger, change):
