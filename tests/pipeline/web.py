@@ -16,6 +16,7 @@ class Web:
     login: str = ""
     breaks_after: list = field(default_factory=list)  # for each coming GET, the bytes after which it breaks off
     statuses: list = field(default_factory=list)  # for each coming request, a status instead of an answer
+    retry_after: str = ""  # told with each of them
     ranges: bool = True
     tells_size: bool = True
 
@@ -53,6 +54,8 @@ def serve(context=None):
                 self.send_response(status)
                 if status in {301, 302}:
                     self.send_header("Location", content.decode())
+                if web.retry_after:
+                    self.send_header("Retry-After", web.retry_after)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return

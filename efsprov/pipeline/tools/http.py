@@ -22,9 +22,20 @@ from efsprov.pipeline.tools.installer_settings import InstallerSettings
 _RETRIED: Final = (429, 500, 502, 503, 504)
 _SECONDS: Final = 30.0  # without a byte
 _CONNECT_SECONDS: Final = 10.0
+LONGEST_WAIT: Final = 60.0
+"""Seconds that a server's Retry-After is followed for at most (RFC 9110, 10.2.3): a plan that hangs for an hour helps nobody."""
 _HINT: Final = (
     "Is the network up? Proxy and certificates are set by [installer] in efsprov.toml, UV_* or PIP_* variables."
 )
+
+
+class CappedRetry(Retry):
+    """Tries again when the server says so, up to ``LONGEST_WAIT`` seconds later."""
+
+    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
+        """Return how many seconds to wait before the next try, None where the server does not say."""
+        asked = super().get_retry_after(response)
+        return None if asked is None else min(asked, LONGEST_WAIT)
 
 
 class Downloads:
@@ -39,7 +50,7 @@ class Downloads:
         self._pools: dict[tuple[str | None, bool], PoolManager] = {}
         self._connections = connections
         times = int(_number(env, "UV_HTTP_RETRIES", 3))
-        self._retries = Retry(
+        self._retries = CappedRetry(
             total=None,
             connect=times,
             read=times,

@@ -1,10 +1,12 @@
 import base64
+import time
 from pathlib import Path
 
 import pytest
+from urllib3.response import HTTPResponse
 
 from efsprov.core.errors import FetchError, UsageError
-from efsprov.pipeline.tools.http import Downloads
+from efsprov.pipeline.tools.http import LONGEST_WAIT, CappedRetry, Downloads
 from efsprov.pipeline.tools.installer_settings import InstallerSection, installer_settings
 from tests.pipeline.web import serve
 
@@ -136,3 +138,28 @@ def test_settings_that_are_none(wrong):
     settings = installer_settings(InstallerSection(), wrong, folder=Path("/"))
     with pytest.raises(UsageError):
         Downloads(settings)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7),
+        ("3600", LONGEST_WAIT),
+        ("Fri, 31 Dec 2100 23:59:59 GMT", LONGEST_WAIT),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        (None, None),
+    ],
+)
+def test_a_server_is_waited_for_as_it_asks_up_to_a_minute(header, seconds):
+    response = HTTPResponse(headers={"Retry-After": header} if header else {}, status=503)
+    assert CappedRetry().get_retry_after(response) == seconds
+
+
+def test_a_server_that_asks_for_a_second_is_asked_again_after_it(web):
+    web.files["/a.whl"] = b"content"
+    web.statuses, web.retry_after = [503], "1"
+    began = time.monotonic()
+    with downloads(UV_HTTP_RETRIES="2") as connections:
+        assert read(connections, f"{web.url}/a.whl") == (b"content", 0)
+    assert time.monotonic() - began >= 1
+    assert web.requested() == ["/a.whl", "/a.whl"]
