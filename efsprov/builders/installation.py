@@ -16,9 +16,10 @@ from packaging.utils import canonicalize_name
 
 from efsprov.builders.remote import unpack
 from efsprov.builders.ssh.host import Host
-from efsprov.builders.wheel import archive, own_wheel
+from efsprov.builders.wheel import own_wheel
 from efsprov.core.errors import BuilderError
 from efsprov.core.target import LAMBDA_RUNTIMES, Target
+from efsprov.emit.archive import Member, pack
 from efsprov.pipeline.tools.installer_settings import InstallerSettings
 from efsprov.pipeline.tools.scratch import cache_folder
 from efsprov.pipeline.tools.uv import UV_GLIBC, own_python, run_uv
@@ -148,7 +149,8 @@ def make_bundle(facts: HostFacts, version: str, settings: InstallerSettings) -> 
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
             contents = {f"wheel/{name}": wheel, **needed_files(pins, platform, version, Path(scratch), settings)}
             made = Path(scratch) / "bundle.zip"
-            made.write_bytes(archive(contents, frozenset(inside for inside in contents if inside.startswith("bin/"))))
+            members = {inside: Member(content, inside.startswith("bin/")) for inside, content in contents.items()}
+            made.write_bytes(pack(members))
             made.rename(path)
     return Bundle(path, hashlib.sha256(path.read_bytes()).hexdigest())
 

@@ -4,12 +4,11 @@ Both hold the source of `efsprov.bootstrap` and nothing else of efsprov: no byte
 and no `efsprov/__init__.py`, so that they and an installed efsprov are one namespace package (PEP 420).
 """
 
-import base64
-import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from efsprov.emit import wheel
 from efsprov.emit.archive import Member, pack
 
 DISTRIBUTION: Final = "efsprov-bootstrap"
@@ -38,25 +37,13 @@ def layer_archive() -> bytes:
 
 def wheel_name(version: str) -> str:
     """Return the file name of the wheel."""
-    return f"{DISTRIBUTION.replace('-', '_')}-{version}-py3-none-any.whl"
+    return wheel.wheel_name(DISTRIBUTION, version)
 
 
 def wheel_archive(version: str) -> bytes:
-    """Return the wheel of the distribution `efsprov-bootstrap` (PEP 427), of the same version as efsprov."""
-    info = f"{DISTRIBUTION.replace('-', '_')}-{version}.dist-info"
-    contents = shim_files() | {
-        f"{info}/METADATA": (
-            f"Metadata-Version: 2.4\nName: {DISTRIBUTION}\nVersion: {version}\nSummary: {_DESCRIPTION}\n"
-            "License-Expression: Apache-2.0\nRequires-Python: >=3.9\n"
-        ).encode(),
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: efsprov\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = f"{info}/RECORD"
-    lines = [f"{path},{_record_hash(contents[path])},{len(contents[path])}" for path in sorted(contents)]
-    contents[record] = "\n".join([*lines, f"{record},,", ""]).encode()
-    return pack({path: Member(content) for path, content in contents.items()}, compressed=False)
-
-
-def _record_hash(content: bytes) -> str:
-    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest())
-    return f"sha256={digest.rstrip(b'=').decode()}"
+    """Return the wheel of the distribution `efsprov-bootstrap`, of the same version as efsprov."""
+    metadata = (
+        f"Metadata-Version: 2.4\nName: {DISTRIBUTION}\nVersion: {version}\nSummary: {_DESCRIPTION}\n"
+        "License-Expression: Apache-2.0\nRequires-Python: >=3.9\n"
+    ).encode()
+    return wheel.pack_wheel(DISTRIBUTION, version, shim_files(), metadata=metadata, compressed=False)
