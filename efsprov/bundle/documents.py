@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from efsprov.core.errors import IntegrityError, NotFoundError, UsageError
+from efsprov.core.frozen import Frozen
 from efsprov.core.manifest import Manifest
 
 INDEX: Final = "application/vnd.oci.image.index.v1+json"
@@ -39,8 +40,8 @@ _OF_THE_RUN: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+class _Document(Frozen):
+    model_config = ConfigDict(populate_by_name=True)
 
 
 T = TypeVar("T", bound=_Document)

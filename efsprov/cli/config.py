@@ -6,24 +6,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from efsprov.builders.ec2.settings import Ec2Settings
 from efsprov.builders.ssh.settings import SshSettings
 from efsprov.core.build import BuilderName
 from efsprov.core.channel_name import check_channel_name
 from efsprov.core.errors import UsageError
+from efsprov.core.frozen import Exact
 from efsprov.models.policy import read_trust
 from efsprov.pipeline.tools.installer_settings import InstallerSection
 
 FILE = "efsprov.toml"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ChannelSection(_Section):
+class ChannelSection(Exact):
     """`[channels.NAME]`: what `efsprov sync --channel NAME` means when it is given no requirement."""
 
     framework: str | None = None
@@ -35,14 +32,14 @@ class ChannelSection(_Section):
     slim: tuple[str, ...] = ()
 
 
-class PruneSection(_Section):
+class PruneSection(Exact):
     """`[prune]`: which releases stay."""
 
     keep_last: int = Field(default=5, ge=1)
     grace_hours: float = Field(default=72, ge=0)
 
 
-class ModelsSection(_Section):
+class ModelsSection(Exact):
     """`[models]`: which models may be published although they may run code when they are loaded."""
 
     trust: tuple[str, ...] = ()
@@ -57,7 +54,7 @@ class ModelsSection(_Section):
         return words
 
 
-class Config(_Section):
+class Config(Exact):
     """The whole file. Paths in it are relative to its folder."""
 
     root: Path | None = None

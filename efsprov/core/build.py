@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from efsprov.core.filelist import digest
+from efsprov.core.frozen import Exact
 from efsprov.core.lock import parse_lock
 from efsprov.core.manifest import Figures, Smoke
 
@@ -12,11 +13,7 @@ BuilderName = Literal["local", "ssh", "ec2", "lambda"]
 """Where a release can be built; `cli/choose_builder.py` has what makes each."""
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class BuildRequest(_Message):
+class BuildRequest(Exact):
     """Everything that the pipeline needs where the root is mounted.
 
     ``run`` is the run's id and the release's transaction id: a request that arrives twice makes one release.
@@ -49,7 +46,7 @@ class BuildRequest(_Message):
         return digest("\n".join([locked, *request])) if request else locked
 
 
-class BuildResult(_Message):
+class BuildResult(Exact):
     """``outcome``: a release was made, the current one is the same already, or a published one was made current."""
 
     outcome: Literal["published", "unchanged", "reactivated"]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from efsprov.core.frozen import Frozen
 
 Step = Literal[
     "resolve",
@@ -26,15 +26,13 @@ Step = Literal[
 ]
 
 
-class Event(BaseModel):
+class Event(Frozen):
     """One report of one step.
 
     ``state``: a step starts, goes on (``done`` of ``total``), ends (``seconds`` it took), or has something to say
     (note, warning). ``done`` and ``total`` count ``unit``; ``total`` 0 means that it is not known. ``rate`` (``unit`` a
     second) and ``seconds_left`` are told by a step whose ``done`` grows by more than its work: by what is linked.
     """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     step: Step
     state: Literal["started", "progress", "finished", "note", "warning"]

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
 from efsprov.core.errors import IntegrityError, NotFoundError
+from efsprov.core.frozen import Frozen
 from efsprov.core.release_id import is_release_id
 
 Action = Literal["publish", "activate", "rollback", "mark-bad", "mark-good", "pin", "unpin", "prune"]
@@ -24,10 +25,8 @@ def _release_id(text: str) -> str:
     return text
 
 
-class Entry(BaseModel):
+class Entry(Frozen):
     """One journal entry. ``tx`` is the writer's transaction id: it tells a lost reply from somebody else's entry."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     number: int = Field(ge=1, exclude=True)
     tx: str = Field(min_length=8, max_length=64)

@@ -2,19 +2,16 @@
 
 from typing import Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 
 from efsprov.core.errors import IntegrityError
+from efsprov.core.frozen import Frozen
 
 NAME: Final = "release.json"
 FORMAT: Final = 1
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Distribution(_Record):
+class Distribution(Frozen):
     """One installed distribution and the wheel it came from; sizes in bytes."""
 
     name: str
@@ -26,7 +23,7 @@ class Distribution(_Record):
     requested: bool = False
 
 
-class Builder(_Record):
+class Builder(Frozen):
     """The machine that built the release."""
 
     kind: str
@@ -35,7 +32,7 @@ class Builder(_Record):
     efsprov: str
 
 
-class Smoke(_Record):
+class Smoke(Frozen):
     """The smoke test: what was imported by which interpreter, or why it was left out.
 
     ``box`` is how the run was held: in "namespaces" of the kernel, or as a "process" of its own on a private copy.
@@ -52,7 +49,7 @@ class Smoke(_Record):
     box: str = ""
 
 
-class Figures(_Record):
+class Figures(Frozen):
     """What was measured: files and bytes of the release, bytes that were hard-linked, seconds of each step."""
 
     files: int = 0
@@ -62,7 +59,7 @@ class Figures(_Record):
     seconds: dict[str, float] = Field(default_factory=dict)
 
 
-class Manifest(_Record):
+class Manifest(Frozen):
     """`release.json`. ``files_sha256`` is the digest of the file list, which holds the digest of every other file."""
 
     format: Literal[1] = FORMAT

@@ -2,16 +2,13 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import Field, computed_field
 
 from efsprov.core.difference import Change
+from efsprov.core.frozen import Frozen
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class PlannedWheel(_Record):
+class PlannedWheel(Frozen):
     """A wheel that would be installed; ``size`` in bytes, None where the index does not tell."""
 
     name: str
@@ -21,7 +18,7 @@ class PlannedWheel(_Record):
     requested: bool = False
 
 
-class NeededConsent(_Record):
+class NeededConsent(Frozen):
     """Something that is not done unless ``flag`` says so; ``message`` tells what it is and what it costs."""
 
     kind: str
@@ -30,7 +27,7 @@ class NeededConsent(_Record):
     size: int = 0
 
 
-class Plan(_Record):
+class Plan(Frozen):
     """What a sync with the same options does.
 
     ``action``: build a release, nothing (the current release has the same lock), or make a published release with the

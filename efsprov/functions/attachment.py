@@ -8,21 +8,18 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from efsprov.aws.functions import FunctionConfig
 from efsprov.core.errors import AwsError, ConflictError, GateError, NotFoundError, UsageError
+from efsprov.core.frozen import Frozen
 
 BEFORE: Final = "EFSPROV_BEFORE"
 _MOST_LAYERS: Final = 5
 _MOST_VARIABLES: Final = 4096  # bytes of all variables, as JSON
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Attachment(_Record):
+class Attachment(Frozen):
     """What a function is to get. ``layer`` is a layer version's ARN, "" for container images.
 
     ``subnets`` and ``groups`` are for a function that is in no VPC yet.
@@ -37,7 +34,7 @@ class Attachment(_Record):
     replace: bool = False
 
 
-class Before(_Record):
+class Before(Frozen):
     """What was there before the first attachment, and what was put in its place."""
 
     env: dict[str, str | None] = Field(default_factory=dict)
@@ -52,7 +49,7 @@ class Before(_Record):
         return json.dumps(self.model_dump(exclude_defaults=True), separators=(",", ":"))
 
 
-class Setting(_Record):
+class Setting(Frozen):
     """One thing that would change: what, from what, to what; "" means that it is not there."""
 
     what: str
@@ -60,7 +57,7 @@ class Setting(_Record):
     after: str
 
 
-class WiringPlan(_Record):
+class WiringPlan(Frozen):
     """What would be done to a function. ``changes`` are UpdateFunctionConfiguration's parameters."""
 
     function: str

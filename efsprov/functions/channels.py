@@ -3,22 +3,19 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from efsprov.core.errors import GateError, NotFoundError
+from efsprov.core.frozen import Frozen
 from efsprov.core.target import Target
 from efsprov.store.journal import read_state
 from efsprov.store.layout import Root
 from efsprov.store.verify import read_manifest
 
 
-class ChannelFacts(BaseModel):
+class ChannelFacts(Frozen):
     """One channel for one target. ``current`` is the current release's id, ``bytes`` its size.
 
     ``previous`` is the release that a rollback goes to.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     target: str

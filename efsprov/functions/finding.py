@@ -2,20 +2,17 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from efsprov.core.frozen import Frozen
 from efsprov.functions.facts import Unread
 
 Level = Literal["ok", "warning", "problem", "unknown"]
 
 
-class Finding(BaseModel):
+class Finding(Frozen):
     """``check`` names what was looked at. A "problem" keeps things from working, a "warning" makes them slow or dear.
 
     "unknown" is what could not be read. ``remediation`` says what to do; "" where nothing is to be done.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     check: str
     level: Level

@@ -6,9 +6,9 @@ from pydantic import Field, ValidationError
 
 from efsprov.core import manifest as manifests
 from efsprov.core.errors import IntegrityError
+from efsprov.core.frozen import Frozen
 from efsprov.core.manifest import Manifest
 from efsprov.models.formats.inspection import Format, RiskKind
-from efsprov.models.record import Record
 from efsprov.models.report import Report
 from efsprov.store.fs.errors import translate_os_errors
 from efsprov.store.fs.lookup import read_regular
@@ -16,7 +16,7 @@ from efsprov.store.layout import Channel
 from efsprov.store.verify import read_manifest
 
 
-class Lineage(Record):
+class Lineage(Frozen):
     """What a model was made from: a release of a model, and what was done to it by which tools.
 
     ``channels`` are the releases that did it ({channel: release}), ``versions`` what was in them ({tool: version}).
@@ -30,7 +30,7 @@ class Lineage(Record):
     report: Report | None = None
 
 
-class ModelFacts(Record):
+class ModelFacts(Frozen):
     """``entry`` is what to load, relative to the model's folder; ``sha256`` is what `--sha256` pins.
 
     ``origin`` tells where the files came from, ``trusted`` which risks were accepted, ``made_for`` the channel of

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from efsprov.models.record import Record
+from efsprov.core.frozen import Frozen
 
 
-class Measured(Record):
+class Measured(Frozen):
     """One of the two models. ``bytes`` of its files, ``gzip_bytes`` of them compressed (None where nothing was pruned:
     zeros show there only); times in milliseconds, on one thread.
 
@@ -21,7 +21,7 @@ class Measured(Record):
     latency_p90_ms: float | None = None
 
 
-class Comparison(Record):
+class Comparison(Frozen):
     """The outputs of both models for the same ``samples``: those for calibration, others, or made-up ones.
 
     ``max_error`` and ``mean_error`` are of the absolute differences of all output numbers, ``scale`` is the mean
@@ -37,7 +37,7 @@ class Comparison(Record):
     top1_agreement: float | None = None
 
 
-class Report(Record):
+class Report(Frozen):
     """``left_out`` says why there is no comparison, where there is none. ``sparsity`` is the share of zeros in the
     weights that pruning reached, None where nothing was pruned.
     """

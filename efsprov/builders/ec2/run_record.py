@@ -7,17 +7,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from efsprov.core.errors import BuilderError
+from efsprov.core.frozen import Frozen
 
 FORMAT: Final = 1
 
 
-class Process(BaseModel):
+class Process(Frozen):
     """A process, distinguished from a later one of the same number: by the machine's boot and the process's start in it."""
-
-    model_config = ConfigDict(frozen=True)
 
     host: str
     boot: str

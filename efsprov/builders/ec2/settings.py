@@ -5,10 +5,11 @@ import posixpath
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from efsprov.core.command_words import check_remote_path, check_user
 from efsprov.core.errors import UsageError
+from efsprov.core.frozen import Exact
 
 Connect = Literal["public", "private", "endpoint", "ssm"]
 DEFAULT_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -18,7 +19,7 @@ DEFAULT_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
 MOUNT_POINT: Final = "/mnt/efs"
 
 
-class Ec2Settings(BaseModel):
+class Ec2Settings(Exact):
     """`[ec2]` of efsprov.toml.
 
     The file system, or the access point, is mounted at /mnt/efs: the root is there or below. ``connect``: by the instance's "public"
@@ -26,8 +27,6 @@ class Ec2Settings(BaseModel):
     is opened at all). ``address`` is the one address that may reach port 22 [default: this machine's].
     ``minutes`` bounds a run; the instance powers itself off soon after, whatever happened here.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     file_system: str | None = Field(default=None, pattern=r"^fs-[0-9a-f]{8,40}$")
     access_point: str | None = Field(default=None, pattern=r"^fsap-[0-9a-f]{8,40}$")

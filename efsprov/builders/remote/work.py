@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from efsprov.builders.remote import wire
 from efsprov.core.build import BuildRequest, BuildResult
 from efsprov.core.errors import CancelledError, EfsprovError
 from efsprov.core.events import Emit, Event
+from efsprov.core.frozen import Exact
 
 
 class Build(Protocol):
@@ -23,10 +24,8 @@ class Build(Protocol):
         ...
 
 
-class StartMessage(BaseModel):
+class StartMessage(Exact):
     """What starts a run: the request, what else the build's environment holds, and the seconds it may take."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     request: BuildRequest
     environment: Mapping[str, str] = Field(default_factory=dict)

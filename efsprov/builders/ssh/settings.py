@@ -3,23 +3,22 @@
 import re
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from efsprov.builders.ssh.destination import SshTarget
 from efsprov.core.command_words import check_host, check_remote_path
 from efsprov.core.errors import UsageError
+from efsprov.core.frozen import Exact
 
 _HOST = re.compile(r"(?:(?P<user>[^@]+)@)?(?:\[(?P<six>[^@\[\]]+)\]|(?P<host>[^@:\[\]]+))(?::(?P<port>[0-9]{1,5}))?")
 
 
-class SshSettings(BaseModel):
+class SshSettings(Exact):
     """`[ssh]` of efsprov.toml. ``host``: `[USER@]HOST[:PORT]`, HOST may be an alias of ~/.ssh/config.
 
     ``host_key`` pins the host's key ("ssh-ed25519 AAAA..."); without it known_hosts decides. ``python`` names the
     interpreter on the host. ``minutes`` is what a build may take.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str | None = None
     host_key: str = ""

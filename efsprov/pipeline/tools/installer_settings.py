@@ -6,8 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
-
+from efsprov.core.frozen import Exact
 from efsprov.core.masking import SECRETS
 from efsprov.core.requirement_file import FileOptions
 from efsprov.core.urls import split_url
@@ -32,10 +31,8 @@ _TRUE: Final = {"1", "true", "yes", "on"}
 LOGINS: Final = "EFSPROV_LOGINS"
 
 
-class InstallerSection(BaseModel):
+class InstallerSection(Exact):
     """`[installer]` of efsprov.toml. ``find_links`` are folders or URLs; relative paths are the settings file's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     index: str | None = None
     extra_indexes: tuple[str, ...] = ()
