@@ -25,7 +25,7 @@ class ImportFigures:
     ``modules`` can be imported, ``packed`` of them have bytecode in the pack. ``hot_modules`` and ``hot_bytes`` are the
     modules and bytecode that the smoke test's imports use, ``library_bytes`` the pages of shared libraries that they touch.
     ``planned_reads`` requests will bring ``planned_bytes``. The last three are 0: what the builder measured hangs on the
-    machine, and is in the manifest (``Smoke``), so that the same release has the same index everywhere. Indexes of before
+    machine, and is in the manifest (``Smoke``), so that two builds of one lock can have the same index. Indexes of before
     have there the peak of memory in bytes, the microseconds by the clock, and those of processors.
     """
 
