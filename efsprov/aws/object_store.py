@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
 import io
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from efsprov.core.errors import AwsError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+BUCKET: Final = re.compile(r"[a-z0-9A-Z.\-_:/]{3,255}")
+"""What a bucket may be called; also an access point's ARN."""
 _MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 # Another writer came first: with the object as it is (412), or while it was written (409); see ``put_if``.
 _OVERTAKEN: Final = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})

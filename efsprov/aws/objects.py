@@ -1,6 +1,5 @@
 """Objects of S3 as a source of files: found, pinned to what they are now, and brought here."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +11,7 @@ from efsprov.aws.download import PART, Bucket, Download, PinnedObject
 from efsprov.aws.errors import code_of
 from efsprov.aws.object_checks import check_object
 from efsprov.aws.object_refusals import archived, explain_refusal, is_archived
+from efsprov.aws.object_store import BUCKET
 from efsprov.aws.session import Aws
 from efsprov.core.errors import AwsError, FetchError, NotFoundError, UsageError
 from efsprov.core.filelist import is_inside
@@ -20,7 +20,6 @@ from efsprov.core.urls import split_url
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_BUCKET: Final = re.compile(r"[a-z0-9A-Z.\-_:/]{3,255}")
 _MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
 THREADS: Final = 16
 """Ranges under way at once: S3 gives one connection some 90 MB/s and asks for 8 to 16 MB each, side by side
@@ -62,7 +61,7 @@ class S3Source:
         if parts.query.startswith("versionId=") and "&" not in parts.query:
             key, _, _ = key.rpartition("?")
             query = parse_qs(parts.query)
-        if parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc):
+        if parts.scheme != "s3" or not BUCKET.fullmatch(parts.netloc):
             raise UsageError(
                 f"{uri!r} is not an object of S3.", hint="It reads s3://BUCKET/KEY or s3://BUCKET/PREFIX/."
             )

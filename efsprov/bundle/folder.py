@@ -16,7 +16,9 @@ from uuid import uuid4
 from efsprov.bundle.blobs import Kept, damaged
 from efsprov.bundle.documents import LAYOUT, MOST_BYTES
 from efsprov.core.errors import IntegrityError, NotFoundError
+from efsprov.store.fs.atomic import write_atomically
 from efsprov.store.fs.errors import translate_os_errors
+from efsprov.store.fs.fileops import FileOps
 
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -102,12 +104,7 @@ class FolderPlace:
             if self.read_index() != since:
                 return False
             for name, text in (("oci-layout", LAYOUT), ("index.json", content)):
-                beside = self.path / f".{name}.{uuid4().hex}"
-                with beside.open("xb") as file:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                beside.rename(self.path / name)
+                write_atomically(FileOps(), self.path / name, text, uuid4().hex)
             return True
 
     @contextmanager

@@ -4,24 +4,24 @@ https://docs.aws.amazon.com/lambda/latest/dg/python-layers.html. The bytecode is
 source (PEP 552), so the dates of a zip do it no harm.
 """
 
-import hashlib
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from efsprov.core.errors import IntegrityError, UsageError
+from efsprov.core.errors import UsageError
 from efsprov.core.filelist import FileEntry
 from efsprov.core.slim import savings
 from efsprov.core.target import Target
 from efsprov.emit.archive import MAX_UNZIPPED, zip_entry
 from efsprov.store.fs.errors import translate_os_errors
+from efsprov.store.release_file import read_release_file
+from efsprov.store.verify import sha256_of
 
 MOST_LAYERS: Final = 5
 """A function takes five (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
 _SITE: Final = "site/"
-_CHUNK: Final = 1 << 20
 _SHOWN: Final = 8
 
 
@@ -83,37 +83,13 @@ def write_layer(release: Path, plan: LayerPlan, path: Path) -> tuple[int, str]:
         try:
             with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
                 for name, entry in plan.files:
-                    _add(archive, name, entry, release / entry.path)
-            digest = hashlib.sha256()
-            with path.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    digest.update(chunk)
+                    with archive.open(zip_entry(name, executable=bool(entry.mode & 0o100)), "w") as into:
+                        for chunk in read_release_file(release, entry):
+                            into.write(chunk)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        return path.stat().st_size, digest.hexdigest()
-
-
-def _add(archive: zipfile.ZipFile, name: str, entry: FileEntry, path: Path) -> None:
-    hashed, count = hashlib.sha256(), 0
-    try:
-        opened = path.open("rb")
-    except FileNotFoundError:
-        raise _damaged(path) from None
-    with opened as source, archive.open(zip_entry(name, executable=bool(entry.mode & 0o100)), "w") as into:
-        while chunk := source.read(_CHUNK):
-            hashed.update(chunk)
-            count += len(chunk)
-            into.write(chunk)
-    if count != entry.size or hashed.hexdigest() != entry.sha256:
-        raise _damaged(path)
-
-
-def _damaged(path: Path) -> IntegrityError:
-    return IntegrityError(
-        f"{path} is not what the release's file list says.",
-        hint="`efsprov verify` names all that is wrong; take another release, or sync again.",
-    )
+        return path.stat().st_size, sha256_of(path)
 
 
 def _refuse_too_large(files: Sequence[FileEntry], reserve: int) -> None:

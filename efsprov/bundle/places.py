@@ -1,18 +1,14 @@
 """From what people type to a place of bundles: `oci:FOLDER` or `s3://BUCKET/PREFIX`."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
-from efsprov.aws.object_store import ObjectStore
+from efsprov.aws.object_store import BUCKET, ObjectStore
 from efsprov.aws.session import Aws
 from efsprov.bundle.blobs import Place
 from efsprov.bundle.folder import FolderPlace
 from efsprov.bundle.s3 import S3Place
 from efsprov.core.errors import UsageError
-
-_BUCKET: Final = re.compile(r"[a-z0-9A-Z.\-_:/]{3,255}")
 
 
 def parse_place(text: str, aws: Callable[[], Aws]) -> Place:
@@ -22,7 +18,7 @@ def parse_place(text: str, aws: Callable[[], Aws]) -> Place:
         return FolderPlace(Path(rest))
     if scheme == "s3":
         bucket, _, prefix = rest.removeprefix("//").partition("/")
-        if not rest.startswith("//") or not _BUCKET.fullmatch(bucket):
+        if not rest.startswith("//") or not BUCKET.fullmatch(bucket):
             raise UsageError(f"{text!r} is not a prefix of S3.", hint="It reads s3://BUCKET/PREFIX.")
         return S3Place(ObjectStore(aws(), bucket, prefix.strip("/")))
     if scheme == "docker":

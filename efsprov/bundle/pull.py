@@ -20,18 +20,17 @@ from efsprov.bundle.blobs import Bundle, read_document
 from efsprov.bundle.layers import PLACES_NAME, TOP, read_places
 from efsprov.bundle.tree import BundleTree
 from efsprov.core import filelist
-from efsprov.core import manifest as manifests
 from efsprov.core.errors import IntegrityError
 from efsprov.core.filelist import FileEntry
 from efsprov.core.history import State
-from efsprov.core.manifest import Figures, Manifest
-from efsprov.core.wording import pluralize
+from efsprov.core.manifest import Manifest
+from efsprov.pipeline.publish.place import copy_to_staging
 from efsprov.pipeline.publish.publish_once import Publication, publish_once
 from efsprov.pipeline.tools.progress import ProgressReporter
-from efsprov.store.copying.copy import CopyLimits, copy_tree
+from efsprov.store.copying.copy import CopyLimits
 from efsprov.store.layout import Channel, Kind
-from efsprov.store.link_search import find_links
 from efsprov.store.publisher_lock import PublisherLock
+from efsprov.store.verify import OWN_FILES
 
 M = TypeVar("M", bound=Manifest)
 _FIRST_LAYER: Final = 256 << 20  # the file list and small files: a framework's is some 20 MB
@@ -97,25 +96,9 @@ class BundleCandidate(Generic[M]):
     def make(self, lock: PublisherLock, staging: Path, since: State) -> tuple[str, M]:
         """Fill staging from the bundle."""
         channel, contents = lock.channel, self.contents
-        with self.steps.step("copy") as step, BundleTree(contents.bundle, contents.places) as tree:
-            report = copy_tree(
-                tree,
-                staging,
-                contents.files,
-                ops=channel.ops,
-                links=find_links(channel, contents.files, since),
-                progress=lambda p: step.bytes(
-                    p.bytes_done, p.bytes_total, str(p), rate=p.rate, seconds_left=p.seconds_left
-                ),
-                check=lock.assert_held,
-                limits=CopyLimits(workers=_WORKERS, buffers=8),
-            )
-            step.outcome = f"{pluralize(report.written_files, 'file')} written ({report.written_bytes / 1e6:.0f} MB)"
-            if report.linked_files:
-                step.outcome += f", {report.linked_files} linked ({report.linked_bytes / 1e6:.0f} MB)"
-        figures = Figures(
-            files=report.files, bytes=report.bytes, linked_files=report.linked_files, linked_bytes=report.linked_bytes
-        )
+        with BundleTree(contents.bundle, contents.places) as tree:
+            limits = CopyLimits(workers=_WORKERS, buffers=8)
+            figures = copy_to_staging(lock, tree, contents.files, staging, since, self.steps, limits=limits)
         return contents.listed, contents.manifest.model_copy(
             update={"tx": self.run, "channel": channel.name, "created": channel.writer.clock(), "figures": figures}
         )
@@ -172,10 +155,9 @@ def _members(first: bytes, bundle: Bundle) -> tuple[str, str]:
 
 
 def _refuse_unfit(bundle: Bundle, files: tuple[FileEntry, ...]) -> None:
-    own = {manifests.NAME, filelist.NAME}
     for entry in files:
         reason = filelist.unfit_for_a_root(entry.path)
-        if entry.path in own:
+        if entry.path in OWN_FILES:
             reason = "that is a name of efsprov's own"
         elif entry.mode not in _MODES:
             reason = f"its mode is {entry.mode:o}"

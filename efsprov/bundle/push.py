@@ -1,7 +1,6 @@
 """Pushes a release to a place of bundles: the blobs that are missing there, then its name."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,20 +11,18 @@ from typing import Final
 from efsprov.bundle import documents
 from efsprov.bundle.blobs import Place, change_index
 from efsprov.bundle.documents import CONFIG, CREATED, LAYER, MANIFEST, REF, RELEASE, Descriptor
-from efsprov.bundle.layers import Layer, Part, cut
+from efsprov.bundle.layers import Layer, cut
 from efsprov.core import filelist
 from efsprov.core.errors import IntegrityError
-from efsprov.core.filelist import FileEntry
 from efsprov.core.manifest import Manifest
 from efsprov.core.wording import pluralize
 from efsprov.pipeline.tools.progress import ProgressReporter, StepReport
-from efsprov.store.fs.errors import translate_os_errors
 from efsprov.store.layout import Channel
+from efsprov.store.release_file import read_release_file
 from efsprov.store.verify import read_files
 
 _CHUNK: Final = 1 << 20
 _THREADS: Final = 4
-_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True)
@@ -142,36 +139,10 @@ def layer_bytes(top: Path, layer: Layer, *, held: bool) -> Iterator[bytes]:
         if part.file is None:
             small += part.data
         else:
-            for chunk in _file_bytes(top, part, part.file, held=held):
+            for chunk in read_release_file(top, part.file, hashed=held):
                 small += chunk
                 if len(small) >= _CHUNK:
                     yield bytes(small)
                     small.clear()
     if small:
         yield bytes(small)
-
-
-def _file_bytes(top: Path, part: Part, entry: FileEntry, *, held: bool) -> Iterator[bytes]:
-    path, hashed, count = top / entry.path, hashlib.sha256(), 0
-    with translate_os_errors("Reading a file of the release", path):
-        try:
-            fd = os.open(path, _READ)
-        except FileNotFoundError:
-            raise _damaged(path) from None
-        with os.fdopen(fd, "rb", buffering=0) as file:
-            while chunk := file.read(_CHUNK):
-                count += len(chunk)
-                if count > part.size:
-                    break
-                if held:
-                    hashed.update(chunk)
-                yield chunk
-    if count != part.size or (held and hashed.hexdigest() != entry.sha256):
-        raise _damaged(path)
-
-
-def _damaged(path: Path) -> IntegrityError:
-    return IntegrityError(
-        f"{path} is not what the release's file list says.",
-        hint="Nothing was given a name. `efsprov verify` names all that is wrong; push another release, or sync again.",
-    )

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -14,7 +14,10 @@ from rich.table import Table
 
 from efsprov.core.errors import EfsprovError
 from efsprov.core.masking import mask
-from efsprov.core.wording import printable
+from efsprov.core.wording import pluralize, printable
+
+if TYPE_CHECKING:
+    from efsprov.core.manifest import Figures
 
 _UNBOUNDED: Final = 10_000
 out = Console(highlight=False, soft_wrap=True)
@@ -108,6 +111,20 @@ def _without(made: FittingTable, name: str) -> FittingTable:
 
 def _width(made: Table) -> int:
     return Measurement.get(out, out.options.update(width=_UNBOUNDED), made).maximum
+
+
+def report_publication(label: str, outcome: str, release: str, figures: "Figures", *, what: str = "") -> None:
+    """Print what came of a publication of ``label``; ``what`` says what the release is, and ends with a comma and a space."""
+    if outcome == "unchanged":
+        out.print(f"[green]✓[/] {label}: release {release} holds the same.")
+    elif outcome == "reactivated":
+        out.print(f"[green]✓[/] {label}: release {release} holds the same; it is current again.")
+    else:
+        linked = f", {size(figures.linked_bytes)} of it linked" if figures.linked_bytes else ""
+        out.print(
+            f"[green]✓[/] {label}: release [bold]{release}[/], {what}{size(figures.bytes)} in "
+            f"{pluralize(figures.files, 'file')}{linked}."
+        )
 
 
 def size(number: float) -> str:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from efsprov.core import filelist
 from efsprov.core import manifest as manifests
@@ -23,7 +24,8 @@ from efsprov.store.journal import read_state
 from efsprov.store.layout import Channel
 from efsprov.store.publisher_lock import is_locked
 
-_OWN = {manifests.NAME, filelist.NAME}
+OWN_FILES: Final = frozenset({manifests.NAME, filelist.NAME})
+"""What lies in a release besides the files of its list."""
 _CHUNK = 1 << 20  # one NFS READ at rsize=1048576
 _THREADS = 16  # a look-up is a round trip: they overlap
 
@@ -92,7 +94,7 @@ def check_release(
     with translate_os_errors("Checking the release", path):
         present = dict(_walk(path))
     # Folders count too: an empty one on `sys.path` would be imported as a namespace package.
-    expected = _OWN | {f.path for f in files} | {str(p) for f in files for p in PurePosixPath(f.path).parents}
+    expected = OWN_FILES | {f.path for f in files} | {str(p) for f in files for p in PurePosixPath(f.path).parents}
     findings += [Finding(f"{where}/{name}", "is not in the manifest") for name in present.keys() - expected]
     sound = []
     for entry in files:

@@ -4,7 +4,7 @@ import os
 import zipfile
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from efsprov.bundle.lambda_layer import plan_layers, write_layer
@@ -23,6 +23,7 @@ def entry(path: str, size: int) -> FileEntry:
     return FileEntry(path, size, "0" * 64)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.from_regex(r"[a-z]{1,3}/[a-z]{1,3}\.py", fullmatch=True), st.integers(0, 9 << 20), max_size=25),
     st.integers(1, 5),

@@ -5,7 +5,7 @@ import io
 import tarfile
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from efsprov.bundle.layers import MOST_LAYERS, PLACES_NAME, TOP, cut, read_places
@@ -57,6 +57,7 @@ def encodable(path: str) -> bool:
     return True
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.tuples(st.sampled_from(["site/", "", "import.packs/"]), PATHS).map("".join).filter(encodable),

@@ -14,7 +14,7 @@ from efsprov.bundle.pull import pull as pull_bundle
 from efsprov.bundle.push import push as push_release
 from efsprov.bundle.verify import verify as verify_bundle
 from efsprov.cli.aws_options import Profile, Region
-from efsprov.cli.console import out, print_json, print_table, size, table
+from efsprov.cli.console import out, print_json, print_table, report_publication, size, table
 from efsprov.cli.options import Again, Arch, Json, RootDirectory, Runtime
 from efsprov.cli.progress import shown_progress
 from efsprov.cli.select import select_channel, select_release
@@ -128,7 +128,7 @@ def pull(
             activate=not no_activate,
             wait=not no_wait,
             again=again,
-            reader=read_model_manifest if kind == "model" else read_manifest,
+            reader=_manifest,
         )
     release, figures = done.manifest.id, done.manifest.figures
     if as_json:
@@ -144,16 +144,7 @@ def pull(
             }
         )
         return
-    if done.outcome == "unchanged":
-        out.print(f"[green]✓[/] {into.label}: release {release} holds the same.")
-    elif done.outcome == "reactivated":
-        out.print(f"[green]✓[/] {into.label}: release {release} holds the same; it is current again.")
-    else:
-        linked = f", {size(figures.linked_bytes)} of it linked" if figures.linked_bytes else ""
-        out.print(
-            f"[green]✓[/] {into.label}: release [bold]{release}[/], {size(figures.bytes)} in "
-            f"{pluralize(figures.files, 'file')}{linked}."
-        )
+    report_publication(into.label, done.outcome, release, figures)
     if not done.activated:
         verb = "model activate " + into.name if kind == "model" else "activate"
         out.print(f"  It is not current: efsprov {verb} {release}")

@@ -8,7 +8,8 @@ from efsprov.core.history import State
 from efsprov.core.manifest import Figures
 from efsprov.core.wording import pluralize
 from efsprov.pipeline.tools.progress import ProgressReporter
-from efsprov.store.copying.copy import CopyReport, copy_tree
+from efsprov.store.copying.copy import CopyLimits, CopyReport, copy_tree
+from efsprov.store.copying.source import TreeSource
 from efsprov.store.fs.errors import translate_os_errors
 from efsprov.store.fs.remove import remove_tree
 from efsprov.store.layout import Channel
@@ -24,14 +25,30 @@ def place(
     On one file system the tree itself becomes the staging folder. Elsewhere it is copied, and what a release on the root
     has already is linked.
     """
-    channel, total = lock.channel, sum(entry.size for entry in files)
+    channel = lock.channel
+    if tree.stat().st_dev != channel.staging.stat().st_dev:
+        return copy_to_staging(lock, tree, files, staging, since, steps)
     with steps.step("copy") as step:
-        if tree.stat().st_dev == channel.staging.stat().st_dev:
-            _move(channel, tree, staging)
-            step.outcome = f"moved {pluralize(len(files), 'file')}"
-            return Figures(files=len(files), bytes=total)
+        _move(channel, tree, staging)
+        step.outcome = f"moved {pluralize(len(files), 'file')}"
+    return Figures(files=len(files), bytes=sum(entry.size for entry in files))
+
+
+def copy_to_staging(
+    lock: PublisherLock,
+    source: Path | TreeSource,
+    files: Sequence[FileEntry],
+    staging: Path,
+    since: State,
+    steps: ProgressReporter,
+    *,
+    limits: CopyLimits | None = None,
+) -> Figures:
+    """Make ``staging`` hold exactly ``files`` of ``source``, linked where a release on the root has them; see ``copy_tree``."""
+    channel = lock.channel
+    with steps.step("copy") as step:
         report = copy_tree(
-            tree,
+            source,
             staging,
             files,
             ops=channel.ops,
@@ -40,6 +57,7 @@ def place(
                 p.bytes_done, p.bytes_total, str(p), rate=p.rate, seconds_left=p.seconds_left
             ),
             check=lock.assert_held,
+            limits=limits,
         )
         step.outcome = _outcome(report)
     return Figures(

@@ -10,13 +10,12 @@ from efsprov.aws.objects import S3Source
 from efsprov.aws.session import open_session
 from efsprov.cli.aws_options import Profile, Region
 from efsprov.cli.config import load_config
-from efsprov.cli.console import out, print_json, size
+from efsprov.cli.console import out, print_json, report_publication
 from efsprov.cli.options import Again, Json
 from efsprov.cli.progress import shown_progress
 from efsprov.cli.verbs.model.options import ModelName, ModelRoot, NoActivate, in_words_of_models
 from efsprov.cli.verbs.prune import NoWait
 from efsprov.core.errors import UsageError
-from efsprov.core.wording import pluralize
 from efsprov.models.policy import read_trust
 from efsprov.models.provision import Provision, provision
 from efsprov.models.publish import Published
@@ -122,16 +121,7 @@ def describe_result(result: Published) -> dict[str, object]:
 def report_result(name: str, result: Published) -> None:
     """Print what was published."""
     facts, figures = result.manifest.model, result.manifest.figures
-    if result.outcome == "unchanged":
-        out.print(f"[green]✓[/] model {name}: release {result.release} holds the same.")
-    elif result.outcome == "reactivated":
-        out.print(f"[green]✓[/] model {name}: release {result.release} holds the same; it is current again.")
-    else:
-        linked = f", {size(figures.linked_bytes)} of it linked" if figures.linked_bytes else ""
-        out.print(
-            f"[green]✓[/] model {name}: release [bold]{result.release}[/], {facts.format}, "
-            f"{size(figures.bytes)} in {pluralize(figures.files, 'file')}{linked}."
-        )
+    report_publication(f"model {name}", result.outcome, result.release, figures, what=f"{facts.format}, ")
     if facts.trusted:
         out.print(f"[yellow]  It may run code when it is loaded ({', '.join(facts.trusted)}); that was trusted.[/]")
     if not result.activated:
